@@ -1,0 +1,216 @@
+/**
+ * THE PORT: all that the agent asks of a hypervisor. libvirt/driver.ts implements it; nothing above knows libvirt.
+ *
+ * Every call takes CallOptions and rejects with a HypervisorError. A call that misses its deadline rejects with
+ * kind 'timeout'; its late answer is counted and dropped.
+ */
+import type { Service } from '../util/lifecycle.js';
+import type { DomainDescription } from './devices.js';
+import type { VmId } from './ids.js';
+import type { StatsBatch } from './stats.js';
+
+export interface CallOptions {
+  /** Default: the adapter's per-procedure deadline. */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * - unavailable: no connection to the hypervisor now
+ * - timeout: no answer within the deadline, or the domain's monitor is held by another call
+ * - no-domain: the domain is gone
+ * - invalid-state: the domain is not in a state that allows it (not running, already running ...)
+ * - exists, denied, unsupported, agent (guest agent silent), aborted (by the caller's signal)
+ * - failed: anything else; read the message
+ */
+export type HypervisorErrorKind =
+  | 'unavailable'
+  | 'timeout'
+  | 'no-domain'
+  | 'invalid-state'
+  | 'exists'
+  | 'denied'
+  | 'unsupported'
+  | 'agent'
+  | 'aborted'
+  | 'failed';
+
+export class HypervisorError extends Error {
+  override readonly name = 'HypervisorError';
+  constructor(
+    readonly kind: HypervisorErrorKind,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** libvirt's virDomainState names. */
+export type DomainStateName =
+  'nostate' | 'running' | 'blocked' | 'paused' | 'shutdown' | 'shutoff' | 'crashed' | 'pmsuspended';
+
+/** Reason texts of virDomain*Reason, hyphenated; 'unknown' for numbers this agent does not know. */
+export interface DomainState {
+  readonly state: DomainStateName;
+  readonly reason: string;
+}
+
+export interface DomainRef {
+  readonly id: VmId;
+  readonly name: string;
+  readonly active: boolean;
+}
+
+/** Whether the domain's monitor answers: virDomainGetControlInfo, which itself never blocks. */
+export interface ControlInfo {
+  readonly state: 'ok' | 'job' | 'occupied' | 'error';
+  /** How long it has been in that state, ms. */
+  readonly sinceMs: number;
+}
+
+export interface DiskError {
+  /** Target device, e.g. vda. */
+  readonly disk: string;
+  readonly error: 'none' | 'unspecified' | 'no-space';
+}
+
+export type LifecycleEventName =
+  | 'defined'
+  | 'undefined'
+  | 'started'
+  | 'suspended'
+  | 'resumed'
+  | 'stopped'
+  | 'shutdown'
+  | 'pmsuspended'
+  | 'crashed';
+
+export type DomainEvent = { readonly id: VmId; readonly domainName: string } & (
+  | { readonly kind: 'lifecycle'; readonly event: LifecycleEventName; readonly detail: string }
+  | { readonly kind: 'reboot' }
+  | { readonly kind: 'rtc-change'; readonly offsetSec: number }
+  | { readonly kind: 'watchdog'; readonly action: string }
+  | {
+      readonly kind: 'io-error';
+      readonly path: string;
+      readonly alias: string;
+      readonly action: 'none' | 'pause' | 'report' | 'unknown';
+      /** 'enospc' or ''. */
+      readonly reason: string;
+    }
+  | {
+      readonly kind: 'graphics';
+      readonly phase: 'connect' | 'initialize' | 'disconnect' | 'unknown';
+      readonly clientAddress: string;
+      readonly clientPort: string;
+    }
+  | { readonly kind: 'control-error' }
+  | {
+      readonly kind: 'block-job';
+      readonly disk: string;
+      readonly type: string;
+      readonly status: 'completed' | 'failed' | 'cancelled' | 'ready' | 'unknown';
+    }
+  | { readonly kind: 'balloon-change'; readonly actualKiB: number }
+  | { readonly kind: 'device-added' | 'device-removed' | 'device-removal-failed'; readonly alias: string }
+  | { readonly kind: 'agent-lifecycle'; readonly state: 'connected' | 'disconnected' | 'unknown' }
+  | { readonly kind: 'disk-change' | 'tray-change'; readonly alias: string }
+  | { readonly kind: 'job-completed'; readonly stats: Readonly<Record<string, number | string | boolean>> }
+  | { readonly kind: 'migration-iteration'; readonly iteration: number }
+  | { readonly kind: 'metadata-change'; readonly uri: string }
+  | { readonly kind: 'block-threshold'; readonly device: string; readonly excess: number }
+  | { readonly kind: 'tunable'; readonly values: Readonly<Record<string, number | string | boolean>> }
+);
+
+export interface HypervisorListener {
+  /** Events are registered and the world may be listed. `gap`: events may have been lost since the last one seen. */
+  connected?(info: { readonly gap: boolean }): void;
+  disconnected?(reason: string): void;
+  domainEvent?(event: DomainEvent): void;
+}
+
+export interface HypervisorStatus {
+  readonly state: 'connecting' | 'open' | 'lost' | 'stopped';
+  /** Monotonic ms of the last change of `state`. */
+  readonly sinceMs: number;
+  /** Why it is not open, for people. */
+  readonly reason?: string;
+  readonly uri: string;
+  /** True where only the read-only socket was granted: monitoring works, lifecycle verbs are denied. */
+  readonly readOnly: boolean;
+}
+
+/** Facts of the host as the hypervisor tells them. */
+export interface HypervisorHostInfo {
+  readonly hypervisorType: string;
+  /** 7.2.22 style. */
+  readonly hypervisorVersion: string;
+  readonly libraryVersion: string;
+  readonly hostname: string;
+  readonly uri: string;
+  readonly node: {
+    readonly model: string;
+    readonly memoryKiB: number;
+    readonly cpus: number;
+    readonly mhz: number;
+    readonly numaNodes: number;
+    readonly socketsPerNode: number;
+    readonly coresPerSocket: number;
+    readonly threadsPerCore: number;
+  };
+  /** virConnectGetCapabilities XML. */
+  readonly capabilitiesXml: string;
+  /** virConnectGetDomainCapabilities XML for the default emulator; '' where unsupported. */
+  readonly domainCapabilitiesXml: string;
+}
+
+export interface StatsRequest {
+  /** StatsGroup bits. */
+  readonly groups: number;
+  /** Absent: all active domains. Domains that are gone are left out of the answer. */
+  readonly ids?: readonly VmId[];
+  /** 'free': groups that never touch a monitor; 'backed': groups that may. They use separate connections. */
+  readonly lane: 'free' | 'backed';
+}
+
+export interface Hypervisor extends Service {
+  readonly status: HypervisorStatus;
+  /** Returns the remover. Listeners are called in the order of events, never concurrently. */
+  addListener(listener: HypervisorListener): () => void;
+
+  listDomains(options?: CallOptions): Promise<DomainRef[]>;
+  domainState(id: VmId, options?: CallOptions): Promise<DomainState>;
+  /** Live XML, parsed. */
+  describe(id: VmId, options?: CallOptions): Promise<DomainDescription>;
+  /** Many at once, parsed off the main thread when there are many. Domains that vanished are left out. */
+  describeMany(ids: readonly VmId[], options?: CallOptions): Promise<DomainDescription[]>;
+  controlInfo(id: VmId, options?: CallOptions): Promise<ControlInfo>;
+  diskErrors(id: VmId, options?: CallOptions): Promise<DiskError[]>;
+  /** The active job's operation ('migration-out' ...), or undefined. */
+  activeJob(id: VmId, options?: CallOptions): Promise<string | undefined>;
+
+  /** CPU bandwidth of the domain, µs; quota -1 is none. Undefined members: not known. */
+  scheduler(
+    id: VmId,
+    options?: CallOptions,
+  ): Promise<{ readonly vcpuQuota?: number; readonly vcpuPeriod?: number }>;
+
+  stats(request: StatsRequest, options?: CallOptions): Promise<StatsBatch>;
+
+  suspend(id: VmId, options?: CallOptions): Promise<void>;
+  resume(id: VmId, options?: CallOptions): Promise<void>;
+  /** graceful: SIGTERM only; fails with 'failed' when QEMU ignores it. */
+  destroy(id: VmId, how: { readonly graceful: boolean }, options?: CallOptions): Promise<void>;
+  /** Defines a persistent domain. */
+  define(xml: string, options?: CallOptions): Promise<DomainRef>;
+  /** Starts a defined domain. */
+  launch(id: VmId, how: { readonly paused: boolean }, options?: CallOptions): Promise<void>;
+  /** With NVRAM and checkpoint metadata. */
+  undefine(id: VmId, options?: CallOptions): Promise<void>;
+  setMemoryStatsPeriod(id: VmId, periodSec: number, options?: CallOptions): Promise<void>;
+  /** Pure: parses XML as the hypervisor would name it; throws HypervisorError 'failed' with the fault. */
+  parseXml(xml: string): DomainDescription;
+
+  hostInfo(options?: CallOptions): Promise<HypervisorHostInfo>;
+}
