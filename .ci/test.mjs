@@ -1,0 +1,53 @@
+// Runs test suites of the built tree, one after the other, and ends with the line `N passed, N failed`.
+// usage: node .ci/test.mjs [folder of test/ ...]     default: every suite
+// A suite that uses the real libvirtd runs its files one at a time; the others in parallel.
+import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+
+const SUITES = [
+  { folder: 'unit', concurrency: availableParallelism() },
+  { folder: 'contract', concurrency: availableParallelism() },
+  { folder: 'integration', concurrency: 1 },
+];
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !SUITES.some(({ folder }) => folder === name));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `no such suite: ${unknown.join(', ')}; there are ${SUITES.map((s) => s.folder).join(', ')}\n`,
+  );
+  process.exit(2);
+}
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+for (const { folder, concurrency } of SUITES) {
+  if (asked.length === 0 || asked.includes(folder)) await runSuite(folder, concurrency);
+}
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
+
+async function runSuite(folder, concurrency) {
+  const root = join('dist', 'test', folder);
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.js'))
+    .sort()
+    .map((file) => join(process.cwd(), root, file));
+  const stream = run({ files, concurrency, timeout: 600_000 });
+  const leaf = (data) => data.details?.type !== 'suite';
+  stream.on('test:pass', (data) => {
+    if (!leaf(data)) return;
+    if (data.skip !== undefined) total.skipped++;
+    else total.passed++;
+  });
+  stream.on('test:fail', (data) => {
+    // A file that dies before it reports a test is a failure as well.
+    if (leaf(data)) total.failed++;
+  });
+  const report = stream.compose(spec);
+  report.pipe(process.stdout, { end: false });
+  await new Promise((resolve, reject) => report.on('end', resolve).on('error', reject));
+}
