@@ -64,8 +64,6 @@ const table = {
   },
   events_published_total: { type: 'counter', help: 'Events given a sequence number' },
   events_resumed_total: { type: 'counter', help: 'Resumptions by outcome', labels: ['outcome'] },
-  // process
-  event_loop_stall_seconds: { type: 'histogram', help: 'Event loop delays', buckets: seconds },
 } as const satisfies Record<string, MetricSpec>;
 
 type Table = typeof table;
