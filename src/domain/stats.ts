@@ -127,6 +127,17 @@ export class StatsBatchBuilder implements StatsBatch {
     return index;
   }
 
+  /** Empties the row of the VM opened last, as beginVm left it. */
+  restartVm(): void {
+    const index = this.vmCount - 1;
+    this.netNames.length = this.netStart[index]!;
+    this.blockNames.length = this.blockStart[index]!;
+    this.blockPaths.length = this.blockStart[index]!;
+    this.scalars.fill(NaN, index * SCALARS, (index + 1) * SCALARS);
+    this.netStart[index + 1] = this.netNames.length;
+    this.blockStart[index + 1] = this.blockNames.length;
+  }
+
   /** Sets a scalar of the VM opened last. */
   setScalar(column: number, value: number): void {
     this.scalars[(this.vmCount - 1) * SCALARS + column] = value;
@@ -150,6 +161,35 @@ export class StatsBatchBuilder implements StatsBatch {
     this.blockStart[this.vmCount] = row + 1;
     return row;
   }
+
+  /** Keeps the first disk of each name of the VM opened last: lower images of a backing chain repeat its name. */
+  dropRepeatedBlocks(): void {
+    const first = this.blockStart[this.vmCount - 1]!;
+    const end = this.blockNames.length;
+    if (end - first < 2 || (end - first <= 8 && allDiffer(this.blockNames, first))) return;
+    const seen = new Set<string>();
+    let kept = first;
+    for (let row = first; row < end; row++) {
+      const name = this.blockNames[row]!;
+      if (seen.has(name)) continue;
+      seen.add(name);
+      this.blockNames[kept] = name;
+      this.blockPaths[kept] = this.blockPaths[row]!;
+      this.block.copyWithin(kept * BLOCK_COLUMNS, row * BLOCK_COLUMNS, (row + 1) * BLOCK_COLUMNS);
+      kept++;
+    }
+    this.blockNames.length = kept;
+    this.blockPaths.length = kept;
+    this.blockStart[this.vmCount] = kept;
+  }
+}
+
+/** For a few; cheaper than a set. */
+function allDiffer(names: readonly string[], first: number): boolean {
+  for (let i = first + 1; i < names.length; i++) {
+    for (let k = first; k < i; k++) if (names[i] === names[k]) return false;
+  }
+  return true;
 }
 
 function grown(array: Float64Array): Float64Array {
