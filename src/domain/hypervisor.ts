@@ -36,7 +36,7 @@ export type HypervisorErrorKind =
   | 'failed';
 
 export class HypervisorError extends Error {
-  override readonly name = 'HypervisorError';
+  override readonly name: string = 'HypervisorError';
   constructor(
     readonly kind: HypervisorErrorKind,
     message: string,

@@ -31,5 +31,5 @@ export type Result<N extends ProcedureName> = ResultOf<(typeof procedures)[N]>;
 
 /** A row without its types, for generic code. */
 export function procedure(name: ProcedureName): Procedure {
-  return procedures[name] as Procedure;
+  return procedures[name];
 }

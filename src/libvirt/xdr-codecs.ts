@@ -11,7 +11,6 @@ export interface Codec<T> {
   read(reader: XdrReader): T;
 }
 
-// eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- `nothing` is Codec<void>
 export type CodecType<C> = C extends Codec<infer T> ? T : never;
 
 /** libvirt's limit of one string, in calls and replies. */
