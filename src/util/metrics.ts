@@ -64,6 +64,12 @@ const table = {
   },
   events_published_total: { type: 'counter', help: 'Events given a sequence number' },
   events_resumed_total: { type: 'counter', help: 'Resumptions by outcome', labels: ['outcome'] },
+  event_holds_expired_total: { type: 'counter', help: 'Holds on events that their holder never released' },
+  sessions_paused_total: {
+    type: 'counter',
+    help: 'Times a session was not read for a while, because it had too much in flight or unsent',
+  },
+  connections_refused_total: { type: 'counter', help: 'Refused WebSocket upgrades', labels: ['reason'] },
 } as const satisfies Record<string, MetricSpec>;
 
 type Table = typeof table;
