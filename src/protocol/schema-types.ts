@@ -417,6 +417,10 @@ export interface StatusBlock {
   exitCode?: ExitCode;
   exitReason?: ExitReason;
   exitMessage?: string;
+  /**
+   * Offset of the guest's clock in seconds, decimal text.
+   */
+  timeOffset?: string;
 }
 export interface VmStatusParams {
   /**

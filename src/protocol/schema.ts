@@ -35,6 +35,8 @@ export interface VerbSpec {
   readonly changesVm?: boolean;
   /** False: answers also before recovery has ended. */
   readonly needsReady?: boolean;
+  /** Longest time to an answer; the default is 60. */
+  readonly deadlineSec?: number;
   /** True: this agent's verb, unknown to VDSM. */
   readonly own?: boolean;
 }

@@ -1,0 +1,52 @@
+/**
+ * What a handler gets with each call and may answer with, and the parts it works on, as interfaces: the API calls
+ * them, and neither implements nor starts any.
+ */
+import type { VmId } from '../domain/ids.js';
+import type { StatsSnapshot, VmSource } from '../domain/vm.js';
+import type { VerbHandlers, VerbName, VerbResult } from '../protocol/verbs.js';
+import type { Clock } from '../util/time.js';
+import type { Peer } from './peer.js';
+
+/** A result that is JSON text already; it is sent as it is, without a copy. */
+export class EncodedResult {
+  constructor(readonly pieces: readonly Buffer[]) {}
+}
+
+/** One running request. */
+export interface Call {
+  readonly peer: Peer;
+  /** Holds back the VM's events until the reply is queued; for VMs that no parameter named `vmID` tells. */
+  hold(id: VmId): void;
+}
+
+export type Handlers<Names extends VerbName = VerbName> = VerbHandlers<Call, EncodedResult, Names>;
+
+/** The verbs' way to change a VM. Each rejects with a VerbError or a HypervisorError. */
+export interface VmOperations {
+  pause(id: VmId): Promise<unknown>;
+  cont(id: VmId): Promise<unknown>;
+  /** Resolves when the VM is accepted, before it runs. */
+  create(xml: string): Promise<{ readonly id: VmId; readonly xml: string }>;
+  /** @param gracefulAttempts how often QEMU is asked to end before it is killed */
+  destroy(id: VmId, gracefulAttempts: number): Promise<unknown>;
+}
+
+export interface HostFacts {
+  capabilities(): Promise<Record<string, unknown>>;
+  stats(): Promise<Record<string, unknown>>;
+}
+
+export interface HealthSource {
+  health(): VerbResult<'Agent.getHealth'>;
+}
+
+/** What the handlers work on. */
+export interface ApiParts {
+  readonly vms: VmSource;
+  readonly snapshot: StatsSnapshot;
+  readonly operations: VmOperations;
+  readonly hostFacts: HostFacts;
+  readonly health: HealthSource;
+  readonly clock: Clock;
+}

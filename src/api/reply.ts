@@ -1,0 +1,40 @@
+/**
+ * Responses -> the bytes of one message. An EncodedResult's bytes are put between the envelope's, never copied: an
+ * answer of many megabytes costs a few small buffers.
+ */
+import { VerbError } from '../domain/errors.js';
+import { errorResponse, type JsonRpcResponse, type RequestId } from '../protocol/jsonrpc.js';
+import { EncodedResult } from './call.js';
+
+const comma = Buffer.from(',');
+const open = Buffer.from('[');
+const close = Buffer.from(']');
+const endOfEnvelope = Buffer.from('}');
+
+/** @param onFault told of results that are no JSON (a fault of ours); their callers get an error */
+export function encodeReply(
+  responses: readonly JsonRpcResponse[],
+  batch: boolean,
+  onFault: (error: unknown) => void,
+): Buffer[] {
+  const encoded = responses.map((response) => encodeResponse(response, onFault));
+  if (!batch) return encoded.flat();
+  return [open, ...encoded.flatMap((pieces, index) => (index === 0 ? pieces : [comma, ...pieces])), close];
+}
+
+function encodeResponse(response: JsonRpcResponse, onFault: (error: unknown) => void): readonly Buffer[] {
+  if ('result' in response && response.result instanceof EncodedResult) {
+    return [envelopeBefore(response.id), ...response.result.pieces, endOfEnvelope];
+  }
+  try {
+    return [Buffer.from(JSON.stringify(response))];
+  } catch (error) {
+    onFault(error);
+    const fault = new VerbError('internal', 'the result could not be written as JSON');
+    return [Buffer.from(JSON.stringify(errorResponse(response.id, fault)))];
+  }
+}
+
+function envelopeBefore(id: RequestId): Buffer {
+  return Buffer.from(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":`);
+}
