@@ -98,7 +98,7 @@ function encodeParam(bytes: Bytes, { field, type, value }: ReplyParam): void {
   }
   const [buffer, at] = bytes.room(8);
   if (type === 'double') buffer.writeDoubleBE(Number(value), at);
-  else buffer.writeBigUInt64BE(BigInt.asUintN(64, BigInt(value as number | bigint)), at);
+  else buffer.writeBigUInt64BE(BigInt.asUintN(64, BigInt(value)), at);
 }
 
 /** Counters that a 6.x kernel's KVM has per vCPU, in the order of one run of libvirt. */
