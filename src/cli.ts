@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+/**
+ * vdsm-client: the process around runCli. Output to a pipe that the reader has closed ends the program without a
+ * word, as other tools do; Ctrl-C ends `events` in good order and everything else at once.
+ */
+import { readFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import type { WriteStream } from 'node:tty';
+import { runCli } from './client/cli/run.js';
+import { UsageError } from './client/cli/io.js';
+import type { CliIo, TextOutput } from './client/cli/io.js';
+import { cliEnvironment } from './config.js';
+
+const { noColor, address = '127.0.0.1:54321' } = cliEnvironment();
+const interrupted = new AbortController();
+process.once('SIGINT', () => interrupted.abort());
+process.once('SIGTERM', () => interrupted.abort());
+
+function output(stream: WriteStream): TextOutput {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    interrupted.abort();
+  });
+  const isTerminal = stream.isTTY;
+  return {
+    write(line) {
+      if (stream.writable) stream.write(line);
+    },
+    isTerminal,
+    colours: isTerminal && !noColor,
+    columns: isTerminal ? stream.columns : undefined,
+  };
+}
+
+const io: CliIo = {
+  out: output(process.stdout),
+  err: output(process.stderr),
+  interrupted: interrupted.signal,
+  async readFile(path) {
+    if (path === '-') return text(process.stdin);
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      throw new UsageError(
+        `cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`,
+      );
+    }
+  },
+};
+
+process.exitCode = await runCli(process.argv.slice(2), io, { address });

@@ -1,0 +1,43 @@
+/** `vdsm-client <Namespace> <method>`: one call, its result as JSON. */
+import type { VerbSpec } from '../../protocol/schema.js';
+import { VdsmClient } from '../client.js';
+import type { CliIo } from './io.js';
+import { parseParameterFile, parseParameters } from './parameters.js';
+
+export interface Target {
+  readonly address: string;
+  /** Deadline of connecting and of each call. */
+  readonly timeoutMs: number;
+}
+
+/** Parameters are checked before anything is connected. */
+export async function callVerb(
+  io: CliIo,
+  target: Target,
+  verb: { readonly name: string; readonly spec: VerbSpec },
+  input: { readonly words: readonly string[]; readonly file: string | undefined },
+): Promise<void> {
+  const base = input.file === undefined ? {} : parseParameterFile(await io.readFile(input.file), input.file);
+  const params = await parseParameters(verb.spec, input.words, base, (path) => io.readFile(path));
+  const result = await withClient(io, target, (client) =>
+    client.call(verb.name, params, { signal: io.interrupted }),
+  );
+  io.out.write(`${JSON.stringify(result, null, io.out.isTerminal ? 2 : undefined)}\n`);
+}
+
+export async function withClient<Result>(
+  io: CliIo,
+  target: Target,
+  use: (client: VdsmClient) => Promise<Result>,
+): Promise<Result> {
+  const client = await VdsmClient.connect(target.address, {
+    connectTimeoutMs: Math.min(10_000, target.timeoutMs),
+    callTimeoutMs: target.timeoutMs,
+    signal: io.interrupted,
+  });
+  try {
+    return await use(client);
+  } finally {
+    await client.close();
+  }
+}
