@@ -1,0 +1,116 @@
+/**
+ * The parts of a VM's record text that change only with the Vm: made once per Vm object, joined with the figures of
+ * every tick by vm-stats.ts. Everything that could need escaping goes through JSON.stringify here.
+ */
+import type { DiskDevice, DomainDescription, NetDevice } from '../domain/devices.js';
+import {
+  configurationBlock,
+  elapsedSec,
+  guestBlock,
+  statusBlock,
+  steadyBlock,
+  type StatusBlock,
+} from '../domain/vm-record.js';
+import type { Vm } from '../domain/vm.js';
+import { integerText } from './number-text.js';
+
+/** A device's entry up to its figures (`"vda":{`), by the name that samples have it under. */
+export interface DeviceText {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface RecordText {
+  /** Identity of the Vm it was made from. */
+  readonly vm: Vm;
+  readonly down: boolean;
+  /** Members without braces: `"status":"Up",...`; never empty. */
+  readonly members: string;
+  readonly nics: readonly DeviceText[];
+  readonly disks: readonly DeviceText[];
+  /** `"balloonInfo":{... "balloon_cur":`, to be followed by its text in quotes; undefined before the XML is known. */
+  readonly balloon: string | undefined;
+  /** Maximum memory, whole MiB; 0 before the XML is known. */
+  readonly memoryMiB: number;
+  /** What the guest agent knows, over what the balloon tells; undefined where it does not. */
+  readonly guestMemUsage: string | undefined;
+}
+
+export function recordTextOf(vm: Vm): RecordText {
+  const status = statusBlock(vm);
+  const { domain } = vm;
+  const memoryMiB = domain ? Math.floor(domain.memoryKiB / 1024) : 0;
+  const { memUsage, ...guest } = guestBlock(vm);
+  return {
+    vm,
+    down: status.status === 'Down',
+    members: status.status === 'Down' ? bare(status) : bare({ ...liveMembers(vm, status), ...guest }),
+    nics: domain ? nicTexts(domain.nics) : [],
+    disks: domain ? diskTexts(domain.disks) : [],
+    balloon: domain && balloonText(vm, domain, memoryMiB),
+    memoryMiB,
+    guestMemUsage: Number.parseInt(memUsage, 10) > 0 ? integerText(Number.parseInt(memUsage, 10)) : undefined,
+  };
+}
+
+/** `"elapsedTime":"..."`, seconds. */
+export function elapsedText(vm: Vm, wallMs: number): string {
+  return `"elapsedTime":"${elapsedSec(vm, wallMs)}"`;
+}
+
+function liveMembers(vm: Vm, status: StatusBlock): object {
+  return { ...status, ...configurationBlock(vm), ...steadyBlock(vm) };
+}
+
+function nicTexts(nics: readonly NetDevice[]): DeviceText[] {
+  return nics
+    .filter((nic) => nic.target !== '' && !nic.passthrough)
+    .map((nic) => ({
+      name: nic.target,
+      text: entry(nic.target, {
+        macAddr: nic.mac,
+        name: nic.target,
+        speed: GIGABIT_MODELS.has(nic.model) ? '1000' : '100',
+        state: 'unknown',
+      }),
+    }));
+}
+
+const GIGABIT_MODELS = new Set(['virtio', 'e1000', 'e1000e']);
+
+function diskTexts(disks: readonly DiskDevice[]): DeviceText[] {
+  return disks.map(({ target, imageId, lunGuid }) => ({
+    name: target,
+    text: entry(target, {
+      ...(imageId !== undefined && { imageID: imageId }),
+      ...(imageId === undefined && lunGuid !== undefined && { lunGUID: lunGuid }),
+    }),
+  }));
+}
+
+/**
+ * Maximum and minimum go by whole MiB, as an engine sets them. Before the first balloon target was set it is the
+ * memory that the VM started with.
+ */
+function balloonText(vm: Vm, domain: DomainDescription, memoryMiB: number): string {
+  const { metadata, balloonModel } = domain;
+  const target = vm.balloonTargetKiB ?? metadata?.balloonTargetKiB ?? memoryMiB * 1024;
+  const fixed = {
+    balloon_max: integerText(memoryMiB * 1024),
+    balloon_min: integerText((metadata?.minGuaranteedMemoryMb ?? 0) * 1024),
+    balloon_target: integerText(target),
+    ballooning_enabled: metadata?.ballooningEnabled ?? (balloonModel !== '' && balloonModel !== 'none'),
+  };
+  return `"balloonInfo":{${bare(fixed)},"balloon_cur":`;
+}
+
+/** `"key":{` and the members, each followed by a comma: figures come next, so the entry is never empty. */
+function entry(key: string, members: object): string {
+  const inner = bare(members);
+  return `${JSON.stringify(key)}:{${inner}${inner === '' ? '' : ','}`;
+}
+
+/** JSON members without the braces. */
+function bare(members: object): string {
+  return JSON.stringify(members).slice(1, -1);
+}
