@@ -1,0 +1,180 @@
+/**
+ * The calls of one connection: numbers them, keeps at most 4 in flight, queues the rest in order with priority
+ * calls in front, and gives each reply to its call.
+ *
+ * Why 4: at 5 unanswered calls the daemon stops reading the socket, deaf even to the answers to its own pings.
+ * For the same reason a call whose caller gave up keeps its slot until the late reply comes.
+ */
+import { HypervisorError } from '../domain/hypervisor.js';
+import type { HypervisorErrorKind } from '../domain/hypervisor.js';
+import type { Metrics } from '../util/metrics.js';
+import type { Clock } from '../util/time.js';
+import { errorPayload, LibvirtError } from './errors.js';
+import type { Procedure } from './procedure.js';
+import { PacketStatus, PacketType, PROTOCOL_VERSION } from './wire.js';
+import type { PacketHeader } from './wire.js';
+import { XdrReader } from './xdr.js';
+import type { XdrWriter } from './xdr.js';
+
+export const MAX_IN_FLIGHT = 4;
+
+export interface CallRequest {
+  readonly procedure: Procedure;
+  /** Arguments, already written; the header follows when the call gets its serial. */
+  readonly body: XdrWriter;
+  /** For messages: 'DOMAIN_SUSPEND of vm1'. */
+  readonly label: string;
+  /** Infinity: no limit. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface PendingCall {
+  readonly request: CallRequest;
+  readonly startedMs: number;
+  /** Idempotent; after it the caller hears no more of this call. */
+  readonly settle: (outcome: Buffer | HypervisorError) => void;
+  settled: boolean;
+}
+
+export interface CallWindowDeps {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly lane: string;
+  readonly send: (packet: Buffer) => void;
+}
+
+export class CallWindow {
+  readonly #inFlight = new Map<number, PendingCall>();
+  readonly #priority: PendingCall[] = [];
+  readonly #ordinary: PendingCall[] = [];
+  #nextSerial = 0;
+
+  constructor(private readonly deps: CallWindowDeps) {}
+
+  /** Calls whose callers gave up and whose replies are still to come. */
+  get abandoned(): number {
+    return [...this.#inFlight.values()].filter(({ settled }) => settled).length;
+  }
+
+  /** Resolves with the reply's whole packet; rejects with LibvirtError, or HypervisorError timeout or aborted. */
+  submit(request: CallRequest): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const call = this.#pending(request, resolve, reject);
+      if (request.signal?.aborted) {
+        call.settle(aborted(request));
+        return;
+      }
+      (request.procedure.priority ? this.#priority : this.#ordinary).push(call);
+      this.#pump();
+    });
+  }
+
+  /** @returns what was wrong with the packet, undefined if all was well */
+  reply(header: PacketHeader, packet: Buffer): 'unknown-serial' | 'mismatch' | 'undecodable' | undefined {
+    const call = this.#inFlight.get(header.serial);
+    if (!call) return 'unknown-serial';
+    const { program, number } = call.request.procedure;
+    if (header.program !== program || header.procedure !== number) return 'mismatch';
+    this.#inFlight.delete(header.serial);
+    const outcome = header.status === PacketStatus.ok ? packet : decodeError(packet, call.request.label);
+    if (call.settled) this.deps.metrics.libvirt_late_replies_total.inc();
+    else call.settle(outcome ?? new HypervisorError('failed', `libvirt's error reply to ${call.request.label} is garbled`));
+    this.#pump();
+    return outcome ? undefined : 'undecodable';
+  }
+
+  failAll(error: HypervisorError): void {
+    const calls = [...this.#inFlight.values(), ...this.#priority.splice(0), ...this.#ordinary.splice(0)];
+    this.#inFlight.clear();
+    for (const call of calls) call.settle(error);
+  }
+
+  #pending(
+    request: CallRequest,
+    resolve: (packet: Buffer) => void,
+    reject: (error: HypervisorError) => void,
+  ): PendingCall {
+    const { clock } = this.deps;
+    const { deadlineMs, signal } = request;
+    const onAbort = (): void => this.#giveUp(call, aborted(request));
+    const cancelTimer = Number.isFinite(deadlineMs)
+      ? clock.after(Math.max(0, deadlineMs), () => this.#giveUp(call, timedOut(request)))
+      : undefined;
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const call: PendingCall = {
+      request,
+      startedMs: clock.nowMs(),
+      settled: false,
+      settle: (outcome) => {
+        if (call.settled) return;
+        call.settled = true;
+        cancelTimer?.();
+        signal?.removeEventListener('abort', onAbort);
+        this.#measure(call, outcome);
+        if (outcome instanceof HypervisorError) reject(outcome);
+        else resolve(outcome);
+      },
+    };
+    return call;
+  }
+
+  #giveUp(call: PendingCall, error: HypervisorError): void {
+    for (const queue of [this.#priority, this.#ordinary]) {
+      const at = queue.indexOf(call);
+      if (at >= 0) queue.splice(at, 1);
+    }
+    call.settle(error);
+  }
+
+  #measure(call: PendingCall, outcome: Buffer | HypervisorError): void {
+    const { clock, metrics, lane } = this.deps;
+    const result: HypervisorErrorKind | 'ok' = outcome instanceof HypervisorError ? outcome.kind : 'ok';
+    metrics.libvirt_calls_total.inc({ lane, result });
+    metrics.libvirt_call_seconds.observe({ lane }, (clock.nowMs() - call.startedMs) / 1000);
+  }
+
+  #pump(): void {
+    while (this.#inFlight.size < MAX_IN_FLIGHT) {
+      const call = this.#priority.shift() ?? this.#ordinary.shift();
+      if (!call) return;
+      const serial = this.#takeSerial();
+      this.#inFlight.set(serial, call);
+      this.deps.send(encodeCall(call.request, serial));
+    }
+  }
+
+  #takeSerial(): number {
+    while (this.#inFlight.has(this.#nextSerial)) this.#nextSerial = (this.#nextSerial + 1) >>> 0;
+    const serial = this.#nextSerial;
+    this.#nextSerial = (serial + 1) >>> 0;
+    return serial;
+  }
+}
+
+function encodeCall({ procedure, body }: CallRequest, serial: number): Buffer {
+  return body.finish({
+    program: procedure.program,
+    version: PROTOCOL_VERSION,
+    procedure: procedure.number,
+    type: PacketType.call,
+    serial,
+    status: PacketStatus.ok,
+  });
+}
+
+function decodeError(packet: Buffer, label: string): LibvirtError | undefined {
+  try {
+    return new LibvirtError(errorPayload.read(new XdrReader(packet)), label);
+  } catch {
+    return undefined;
+  }
+}
+
+function timedOut({ label, deadlineMs }: CallRequest): HypervisorError {
+  return new HypervisorError('timeout', `libvirt did not answer ${label} within ${deadlineMs / 1000} s`);
+}
+
+function aborted({ label, signal }: CallRequest): HypervisorError {
+  return new HypervisorError('aborted', `${label} was given up by its caller`, { cause: signal?.reason });
+}

@@ -1,0 +1,233 @@
+/**
+ * One socket to the daemon: connecting -> open -> lost or closed. Frames packets, dispatches them by type first
+ * (an event's serial is always 1 and may equal a live call's), keeps the daemon company, and never reconnects:
+ * lanes do.
+ *
+ * Invariant: after `lost` or `closed` every pending call has been rejected and no timer or socket is left.
+ */
+import type { Socket } from 'node:net';
+import { HypervisorError } from '../domain/hypervisor.js';
+import type { CallOptions } from '../domain/hypervisor.js';
+import type { Logger, RateLimiter } from '../util/log.js';
+import type { Metrics } from '../util/metrics.js';
+import type { Clock } from '../util/time.js';
+import { CallWindow } from './call-window.js';
+import { deadlineOf } from './deadlines.js';
+import { handshake } from './handshake.js';
+import { defaultKeepalive, Keepalive as KeepaliveTimer } from './keepalive.js';
+import type { KeepaliveSettings } from './keepalive.js';
+import { procedure } from './procedures.js';
+import type { Args, ProcedureName, Result, TypedCall } from './procedures.js';
+import { connectSocket } from './socket.js';
+import { Keepalive, keepalivePacket, PacketSplitter, PacketType, Program, WireError } from './wire.js';
+import type { PacketHeader } from './wire.js';
+import { XdrReader, XdrWriter } from './xdr.js';
+
+export interface ConnectionDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** At most one log line per kind and interval: garbage may come in floods. */
+  readonly limiter: RateLimiter;
+  readonly keepalive?: KeepaliveSettings;
+}
+
+export interface ConnectionListener {
+  /** A packet of type event of any program but keepalive. The packet is the listener's to keep. */
+  event?(header: PacketHeader, packet: Buffer): void;
+  /** Once, and not after close(). */
+  lost?(error: HypervisorError): void;
+}
+
+export interface OpenRequest {
+  readonly path: string;
+  /** For CONNECT_OPEN. */
+  readonly name: string;
+  readonly readOnly: boolean;
+  /** For metrics. */
+  readonly lane: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const states = {
+  connecting: ['open', 'lost', 'closed'],
+  open: ['lost', 'closed'],
+  lost: ['closed'],
+  closed: [],
+} as const satisfies Record<string, readonly string[]>;
+export type ConnectionState = keyof typeof states;
+
+export class Connection {
+  #state: ConnectionState = 'connecting';
+  readonly #window: CallWindow;
+  readonly #splitter = new PacketSplitter((header, packet) => this.#dispatch(header, packet));
+  readonly #keepalive: KeepaliveTimer;
+
+  private constructor(
+    readonly request: OpenRequest,
+    private readonly socket: Socket,
+    private readonly deps: ConnectionDeps,
+    private readonly listener: ConnectionListener,
+  ) {
+    this.#window = new CallWindow({
+      clock: deps.clock,
+      metrics: deps.metrics,
+      lane: request.lane,
+      send: (packet) => void socket.write(packet),
+    });
+    this.#keepalive = new KeepaliveTimer(deps.clock, deps.keepalive ?? defaultKeepalive, {
+      ping: () => void socket.write(keepalivePacket(Keepalive.ping)),
+      dead: () => this.#lose('it no longer answers pings'),
+    });
+    socket.on('error', (error) => this.#lose(error.message));
+    socket.on('close', () => this.#lose('the daemon closed it'));
+  }
+
+  /**
+   * Connects, authenticates and opens the hypervisor.
+   * @throws HypervisorError: 'unavailable' (no daemon, or it does not answer), 'denied', 'unsupported', 'aborted'
+   */
+  static async open(
+    request: OpenRequest,
+    deps: ConnectionDeps,
+    listener: ConnectionListener = {},
+  ): Promise<Connection> {
+    let connection: Connection | undefined;
+    const socket = await connectSocket(request.path, request.signal, (chunk) => {
+      if (connection) connection.#receive(chunk);
+    });
+    const opened = new Connection(request, socket, deps, listener);
+    connection = opened;
+    try {
+      const call: TypedCall = (name, args) => opened.call(name, args, request.signal && { signal: request.signal });
+      await handshake(call, request.name, request.readOnly);
+    } catch (error) {
+      opened.#end('closed', new HypervisorError('unavailable', 'the connection was not opened'));
+      throw error;
+    }
+    opened.#move('open');
+    return opened;
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Calls that timed out here and still run in the daemon. */
+  get abandonedCalls(): number {
+    return this.#window.abandoned;
+  }
+
+  readonly call: TypedCall = async (name, args, options) => {
+    const packet = await this.callRaw(name, args, options);
+    try {
+      return procedure(name).result.read(new XdrReader(packet)) as Result<typeof name>;
+    } catch (error) {
+      this.#malformed('reply', `${name}: ${String(error)}`);
+      throw new HypervisorError('failed', `libvirt's reply to ${name} is garbled`, { cause: error });
+    }
+  };
+
+  /** As call(), but resolves with the reply's packet; its body starts at HEADER_BYTES. */
+  async callRaw<N extends ProcedureName>(name: N, args: Args<N>, options?: CallOptions): Promise<Buffer> {
+    if (this.#state !== 'open' && this.#state !== 'connecting') throw this.#gone('it is closed');
+    const label = labelOf(name, args);
+    const body = new XdrWriter();
+    try {
+      procedure(name).args.write(body, args);
+    } catch (error) {
+      throw new HypervisorError('failed', `${label}: ${String(error)}`, { cause: error });
+    }
+    return this.#window.submit({
+      procedure: procedure(name),
+      body,
+      label,
+      deadlineMs: options?.deadlineMs ?? deadlineOf(name),
+      signal: options?.signal,
+    });
+  }
+
+  /** Says goodbye (a daemon logs an error for clients that just vanish), then closes. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#state === 'open') await this.call('CONNECT_CLOSE', undefined).catch(() => undefined);
+    this.#end('closed', this.#gone('it was closed'));
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#keepalive.heard();
+    try {
+      this.#splitter.push(chunk);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.#malformed('framing', error.message);
+      this.#lose(`framing is lost: ${error.message}`);
+    }
+  }
+
+  #dispatch(header: PacketHeader, packet: Buffer): void {
+    if (header.program === Program.keepalive) {
+      const ping = header.type === PacketType.event && header.procedure === Keepalive.ping;
+      if (ping) this.socket.write(keepalivePacket(Keepalive.pong));
+      return;
+    }
+    if (header.type === PacketType.event) {
+      this.listener.event?.(header, packet);
+      return;
+    }
+    if (header.type !== PacketType.reply) {
+      this.#unexpected(`type-${header.type}`, header);
+      return;
+    }
+    const fault = this.#window.reply(header, packet);
+    if (fault === 'undecodable') this.#malformed('error-reply', `procedure ${header.procedure}`);
+    else if (fault) this.#unexpected(fault, header);
+  }
+
+  #unexpected(kind: string, header: PacketHeader): void {
+    const { metrics, limiter, log } = this.deps;
+    metrics.libvirt_unknown_total.inc({ kind });
+    limiter.run(`unknown ${kind}`, (swallowed) =>
+      log.warn({ lane: this.request.lane, kind, header, swallowed }, 'dropped a packet that nobody expects'),
+    );
+  }
+
+  #malformed(kind: string, fault: string): void {
+    const { metrics, limiter, log } = this.deps;
+    metrics.libvirt_malformed_total.inc({ kind });
+    limiter.run(`malformed ${kind}`, (swallowed) =>
+      log.warn({ lane: this.request.lane, kind, fault, swallowed }, 'libvirt sent what cannot be decoded'),
+    );
+  }
+
+  #lose(reason: string): void {
+    if (this.#state !== 'connecting' && this.#state !== 'open') return;
+    const wasOpen = this.#state === 'open';
+    const error = this.#gone(reason);
+    this.#end('lost', error);
+    if (wasOpen) this.listener.lost?.(error);
+  }
+
+  #end(state: 'lost' | 'closed', error: HypervisorError): void {
+    if (this.#state === 'closed') return;
+    this.#move(state);
+    this.#keepalive.stop();
+    this.socket.destroy();
+    this.#window.failAll(error);
+  }
+
+  #move(to: ConnectionState): void {
+    const allowed: readonly string[] = states[this.#state];
+    if (!allowed.includes(to)) throw new Error(`a connection cannot go from ${this.#state} to ${to}`);
+    this.#state = to;
+  }
+
+  #gone(reason: string): HypervisorError {
+    return new HypervisorError('unavailable', `no connection to libvirt at ${this.request.path}: ${reason}`);
+  }
+}
+
+/** Messages name the domain: libvirt's own texts often do not. */
+function labelOf(name: ProcedureName, args: unknown): string {
+  const about = (args as { readonly dom?: { readonly name: string; readonly uuid: string } } | undefined)?.dom;
+  return about ? `${name} of ${about.name || about.uuid}` : name;
+}
