@@ -77,6 +77,10 @@ export class FanOut implements EventSink, Service {
     return this.#ring.newest;
   }
 
+  get subscriberCount(): number {
+    return this.#subscribers.size;
+  }
+
   publish(event: AgentEvent): void {
     const hold = this.#holds.get(event.id);
     if (hold) hold.events.push(event);
