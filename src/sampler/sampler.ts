@@ -14,14 +14,14 @@
  */
 import type { Hypervisor } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
-import type { StatsBatch } from '../domain/stats.js';
-import type { StatsSnapshot, Vm, VmSource } from '../domain/vm.js';
+import type { StatsSnapshot, VmSource } from '../domain/vm.js';
 import type { Service } from '../util/lifecycle.js';
 import { RateLimiter, type Logger } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import { BackedPoll } from './backed-poll.js';
 import { FreePoll } from './free-poll.js';
+import { Intake, type Cycle } from './intake.js';
 import { defaultShardSize } from './shards.js';
 import { TrackedVms, type TrackedVm } from './tracked-vms.js';
 import { Turns } from './turns.js';
@@ -50,26 +50,16 @@ const DEFAULT_COMMAND_TIMEOUT_MS = 60_000;
 const FREE_GRACE_MS = 1000;
 /** VMs that start together share one extra cycle. */
 const NEWCOMER_DELAY_MS = 1000;
-/** Rows whose windows are moved, and records that are rendered, in one turn of the event loop: 1 ms at most. */
-const ROWS_PER_TURN = 1000;
-const RECORDS_PER_TURN = 64;
+/** Pages that are joined in one turn of the event loop. */
 const PAGES_PER_TURN = 4;
-
-interface Cycle {
-  readonly number: number;
-  readonly startMs: number;
-  readonly deadlineMs: number;
-  readonly vms: readonly TrackedVm[];
-  readonly full: boolean;
-}
 
 export class Sampler implements Service {
   readonly #options: SamplerOptions;
   readonly #periodMs: number;
   readonly #parallelism: number;
-  readonly #commandTimeoutMs: number;
   readonly #turns = new Turns();
   readonly #tracked: TrackedVms;
+  readonly #intake: Intake;
   readonly #free: FreePoll;
   readonly #backed: BackedPoll;
   readonly #warnings: RateLimiter;
@@ -85,10 +75,17 @@ export class Sampler implements Service {
     const { clock, hypervisor, metrics, vms } = options;
     this.#periodMs = options.periodMs ?? DEFAULT_PERIOD_MS;
     this.#parallelism = options.parallelism ?? DEFAULT_PARALLELISM;
-    this.#commandTimeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
     this.#warnings = new RateLimiter(clock);
     const started = (id: VmId): void => this.#expectNewcomer(id);
     this.#tracked = new TrackedVms({ vms, clock, metrics, turns: this.#turns, started });
+    this.#intake = new Intake({
+      tracked: this.#tracked,
+      turns: this.#turns,
+      clock,
+      metrics,
+      commandTimeoutMs: options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS,
+      onMonitorHealth: options.onMonitorHealth,
+    });
     this.#free = new FreePoll(hypervisor, clock);
     this.#backed = new BackedPoll({
       hypervisor,
@@ -180,7 +177,7 @@ export class Sampler implements Service {
     const ids = cycle.vms.map(({ id }) => id);
     const free = this.#free.run(ids, cycle.full, {
       ...common,
-      accept: (batch, stampMs) => this.#acceptFree(batch, stampMs, cycle),
+      accept: (batch, stampMs) => this.#intake.acceptFree(batch, stampMs, cycle),
     });
     const grace = delay(clock, FREE_GRACE_MS);
     const freeOrGrace = Promise.race([free, grace.over]);
@@ -191,9 +188,9 @@ export class Sampler implements Service {
         number: cycle.number,
         accept: async (batch, stampMs) => {
           await freeOrGrace;
-          await this.#acceptBacked(batch, stampMs, cycle);
+          await this.#intake.acceptBacked(batch, stampMs, cycle);
         },
-        stuck: (tracked) => this.#report(tracked, false),
+        stuck: (tracked) => this.#intake.report(tracked, false),
       });
       await free;
     } finally {
@@ -203,43 +200,6 @@ export class Sampler implements Service {
     metrics.sampler_tick_seconds.observe((clock.nowMs() - cycle.startMs) / 1000);
   }
 
-  async #acceptFree(batch: StatsBatch, stampMs: number, cycle: Cycle): Promise<void> {
-    if (this.#isLate(cycle)) return;
-    await this.#turns.run(batch.vmCount, ROWS_PER_TURN, (from, to) => {
-      for (let row = from; row < to; row++) {
-        const tracked = this.#tracked.get(batch.vmIds[row]!);
-        if (!tracked || stampMs < tracked.sinceMs) continue;
-        tracked.samples.pushFree(batch, row, stampMs);
-        // Its record of this cycle does not have these figures: it is rendered again at the end.
-        if (tracked.cycle === cycle.number) tracked.cycle = 0;
-      }
-    });
-  }
-
-  async #acceptBacked(batch: StatsBatch, stampMs: number, cycle: Cycle): Promise<void> {
-    if (this.#isLate(cycle)) return;
-    await this.#turns.run(batch.vmCount, RECORDS_PER_TURN, (from, to) => {
-      for (let row = from; row < to; row++) {
-        const tracked = this.#tracked.get(batch.vmIds[row]!);
-        if (!tracked || stampMs < tracked.sinceMs) continue;
-        if (tracked.samples.pushBacked(batch, row, stampMs) === 'good') {
-          tracked.lastGoodMs = stampMs;
-          tracked.suspect = false;
-          this.#report(tracked, true);
-        }
-        tracked.cycle = cycle.number;
-        this.#tracked.render(tracked);
-      }
-    });
-  }
-
-  /** After the deadline figures are as old as the next cycle's would be young: the answer is dropped. */
-  #isLate(cycle: Cycle): boolean {
-    const late = this.#options.clock.nowMs() > cycle.deadlineMs;
-    if (late) this.#options.metrics.sampler_dropped_batches_total.inc();
-    return late;
-  }
-
   async #finish(cycle: Cycle): Promise<void> {
     const { clock, hypervisor, metrics } = this.#options;
     if (this.#abort.signal.aborted) return;
@@ -247,14 +207,9 @@ export class Sampler implements Service {
       metrics.sampler_ticks_total.inc({ result: 'unavailable' });
       return;
     }
-    const lateVms = this.#judgeAges(cycle);
+    const lateVms = this.#intake.judgeAges(cycle);
     metrics.sampler_late_vms_total.inc(lateVms);
-    const rest = (cycle.full ? this.#tracked.all() : cycle.vms).filter((vm) => vm.cycle !== cycle.number);
-    await this.#turns.run(rest.length, RECORDS_PER_TURN, (from, to) => {
-      for (const tracked of rest.slice(from, to)) {
-        if (this.#tracked.get(tracked.id) === tracked) this.#tracked.render(tracked);
-      }
-    });
+    await this.#intake.renderRest(cycle);
     const { snapshot } = this.#tracked;
     await this.#turns.run(snapshot.pageCount, PAGES_PER_TURN, (from, to) => {
       for (let page = from; page < Math.min(to, snapshot.pageCount); page++) snapshot.join(page);
@@ -264,31 +219,6 @@ export class Sampler implements Service {
     snapshot.finishCycle(clock.nowMs());
     metrics.sampler_ticks_total.inc({ result: lateVms > 0 ? 'partial' : 'ok' });
   }
-
-  /** Reports VMs whose monitor has been silent for too long, and forgets figures of that age. @returns late VMs */
-  #judgeAges(cycle: Cycle): number {
-    const nowMs = this.#options.clock.nowMs();
-    const oldestMs = nowMs - this.#commandTimeoutMs;
-    let late = 0;
-    for (const tracked of cycle.vms) {
-      tracked.samples.expire(oldestMs);
-      if (tracked.lastGoodMs >= cycle.startMs) continue;
-      late++;
-      if (tracked.lastGoodMs <= oldestMs && isMonitorable(tracked.vm)) this.#report(tracked, false);
-    }
-    return late;
-  }
-
-  #report(tracked: TrackedVm, responsive: boolean): void {
-    if (this.#tracked.get(tracked.id) !== tracked || tracked.vm.monitorResponsive === responsive) return;
-    if (tracked.vm.internal === 'Down') return;
-    this.#options.onMonitorHealth(tracked.id, responsive);
-  }
-}
-
-/** While a domain is moved, saved or restored, its monitor belongs to that. */
-function isMonitorable(vm: Vm): boolean {
-  return vm.internal === 'Up' || vm.internal === 'Paused' || vm.internal === 'Powering down';
 }
 
 function delay(clock: Clock, delayMs: number): { readonly over: Promise<void>; readonly cancel: () => void } {

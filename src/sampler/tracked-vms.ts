@@ -151,6 +151,7 @@ function newlyTracked(vm: Vm, nowMs: number): TrackedVm {
   };
 }
 
-function isActive(vm: Vm): boolean {
+/** Whether the VM has a running or paused domain that can be sampled. */
+export function isActive(vm: Vm): boolean {
   return vm.internal !== 'Down' && vm.internal !== 'WaitForLaunch';
 }
