@@ -1,0 +1,144 @@
+/**
+ * What is wrong, in words: `Agent.getHealth` and /healthz. Pure but for the clock; it asks its sources, never libvirt.
+ */
+import type { HypervisorStatus } from '../domain/hypervisor.js';
+import type { VmSource } from '../domain/vm.js';
+import type { VerbResult } from '../protocol/verbs.js';
+import type { Clock } from '../util/time.js';
+import type { HealthSource } from './call.js';
+
+type Health = VerbResult<'Agent.getHealth'>;
+type Problem = Health['problems'][number];
+
+interface Finding {
+  readonly what: string;
+  readonly action: string;
+  readonly sinceMs?: number;
+  /** Concerns one VM only: the host goes on serving. */
+  readonly oneVm?: boolean;
+}
+
+export interface HealthParts {
+  readonly hypervisor: () => HypervisorStatus;
+  readonly vms: VmSource;
+  readonly isReady: () => boolean;
+  readonly sampler: {
+    /** Of the last cycle that ended: when, monotonic ms, and how long it took. */
+    readonly lastCycle: { readonly endedMs: number; readonly tookMs: number } | undefined;
+    /** 0 without a VM to sample. */
+    oldestSampleAgeMs(): number;
+  };
+  readonly periodMs: number;
+  readonly sessions: () => number;
+  readonly version: string;
+  readonly epoch: string;
+  readonly clock: Clock;
+}
+
+/** A missed cycle is a problem when the last one is older than this many periods. */
+const MISSED_PERIODS = 2.5;
+
+export class HealthReport implements HealthSource {
+  readonly #startedMs: number;
+  #stopping = false;
+  /** Since when a problem is there, by its sentence: answers are compared over time by people. */
+  readonly #since = new Map<string, number>();
+
+  constructor(private readonly parts: HealthParts) {
+    this.#startedMs = parts.clock.nowMs();
+  }
+
+  stopping(): void {
+    this.#stopping = true;
+  }
+
+  /** Whether the host as a whole does its work; one VM in trouble does not count. For /healthz. */
+  get serving(): boolean {
+    return !this.#stopping && this.parts.isReady() && [...this.#findProblems()].every(({ oneVm }) => oneVm);
+  }
+
+  health(): Health {
+    const { parts } = this;
+    const nowMs = parts.clock.nowMs();
+    const problems = this.#problems(nowMs);
+    const hypervisor = parts.hypervisor();
+    const cycle = parts.sampler.lastCycle;
+    return {
+      status: this.#stopping
+        ? 'stopping'
+        : problems.length > 0
+          ? 'degraded'
+          : parts.isReady()
+            ? 'ok'
+            : 'starting',
+      problems,
+      libvirt: {
+        state: hypervisor.state,
+        sinceSec: seconds(nowMs - hypervisor.sinceMs),
+        uri: hypervisor.uri,
+        readOnly: hypervisor.readOnly,
+        ...(hypervisor.reason !== undefined && { reason: hypervisor.reason }),
+      },
+      sampler: {
+        lastTickAgeSec: cycle ? seconds(nowMs - cycle.endedMs) : null,
+        lastTickSec: cycle ? seconds(cycle.tookMs) : null,
+        oldestSampleAgeSec: cycle ? seconds(parts.sampler.oldestSampleAgeMs()) : null,
+      },
+      vms: parts.vms.size,
+      sessions: parts.sessions(),
+      version: parts.version,
+      uptimeSec: seconds(nowMs - this.#startedMs),
+      epoch: parts.epoch,
+    };
+  }
+
+  #problems(nowMs: number): Problem[] {
+    const found = [...this.#findProblems()];
+    for (const what of this.#since.keys()) {
+      if (!found.some((problem) => problem.what === what)) this.#since.delete(what);
+    }
+    const wallMs = this.parts.clock.wallMs();
+    return found.map(({ what, action, sinceMs = nowMs }) => {
+      if (!this.#since.has(what)) this.#since.set(what, sinceMs);
+      const ageMs = nowMs - (this.#since.get(what) ?? nowMs);
+      return { what, action, since: new Date(wallMs - ageMs).toISOString() };
+    });
+  }
+
+  *#findProblems(): Generator<Finding> {
+    const { hypervisor, vms, sampler, clock } = this.parts;
+    const status = hypervisor();
+    if (status.state !== 'open') {
+      yield {
+        what: `libvirt (${status.uri}) is not connected${status.reason === undefined ? '' : `: ${status.reason}`}`,
+        action: 'check that libvirtd or virtqemud runs; the agent keeps trying and needs no restart',
+        sinceMs: status.sinceMs,
+      };
+    } else if (status.readOnly) {
+      yield {
+        what: 'only the read-only libvirt socket was granted: statistics work, verbs that change VMs are denied',
+        action: 'run the agent as root or in the group that may use the read-write socket',
+        sinceMs: status.sinceMs,
+      };
+    }
+    const { periodMs } = this.parts;
+    const endedMs = sampler.lastCycle?.endedMs;
+    if (endedMs !== undefined && clock.nowMs() - endedMs > MISSED_PERIODS * periodMs) {
+      yield {
+        what: `no sampling cycle has finished within ${MISSED_PERIODS} periods of ${seconds(periodMs)} s`,
+        action: 'see the log; statistics are served as they were',
+        sinceMs: endedMs,
+      };
+    }
+    for (const vm of vms.all()) {
+      if (vm.monitorResponsive || vm.internal === 'Down') continue;
+      yield {
+        what: `VM ${vm.name} (${vm.id}) does not answer on its monitor`,
+        action: 'look at its QEMU process and its storage; the other VMs are sampled as before',
+        oneVm: true,
+      };
+    }
+  }
+}
+
+const seconds = (ms: number): number => Math.round(ms) / 1000;

@@ -1,0 +1,209 @@
+#!/usr/bin/env node
+/**
+ * vdsm-agent: configuration -> hypervisor -> registry -> sampler -> API -> listeners, and signals. Nothing else.
+ *
+ * Exit codes: 0 after SIGTERM or SIGINT, 1 where it could not start or met an error of its own, 2 for a wrong
+ * command line or configuration.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createDispatcher } from './api/create-dispatcher.js';
+import { HealthReport } from './api/health.js';
+import { ConfigError, HelpShown, hostEnvironment, loadConfig, type Config } from './config.js';
+import { HostFacts } from './host/host-facts.js';
+import { LibvirtHypervisor } from './libvirt/driver.js';
+import { findLibvirt, parseLibvirtUri, type LibvirtTarget } from './libvirt/uri.js';
+import { Sampler } from './sampler/sampler.js';
+import { LivingHost } from './simulator/living-host.js';
+import { SimulatedHost } from './simulator/simulated-host.js';
+import { SimulatorServer } from './simulator/simulator-server.js';
+import { formatEndpoint, parseEndpoint } from './transport/endpoints.js';
+import { FanOut } from './transport/fan-out.js';
+import { Listener } from './transport/websocket.js';
+import { ServiceStack, type Service } from './util/lifecycle.js';
+import { createLogger, type Logger } from './util/log.js';
+import { createMetrics } from './util/metrics.js';
+import { packageVersion } from './util/package-root.js';
+import { systemClock as clock } from './util/time.js';
+import { Operations } from './vms/operations.js';
+import { Reconciler } from './vms/reconciler.js';
+import { Registry } from './vms/registry.js';
+
+/** VMs of the simulated host that stands in where there is no libvirt. */
+const STAND_IN_VMS = 20;
+/** Sessions and connections have this long to end; then the process ends all the same. */
+const STOP_LIMIT_MS = 1800;
+
+interface Source {
+  readonly target: LibvirtTarget;
+  readonly services: readonly Service[];
+  readonly notice?: string;
+}
+
+/** The hypervisor to use: as configured, else the first found, else a simulated one. */
+function chooseSource(config: Config, log: Logger): Source {
+  if (config.simulate > 0) return simulatedSource(config.simulate, log);
+  if (config.uri !== '') return { target: parseLibvirtUri(config.uri, hostEnvironment()), services: [] };
+  const target = findLibvirt(hostEnvironment());
+  if (target) return { target, services: [] };
+  return {
+    ...simulatedSource(STAND_IN_VMS, log),
+    notice: `No libvirt socket was found on this machine: serving a simulated host with ${STAND_IN_VMS} VMs.`,
+  };
+}
+
+function simulatedSource(domains: number, log: Logger): Source {
+  const folder = mkdtempSync(join(tmpdir(), 'vdsm-agent-'));
+  const socketPath = join(folder, 'libvirt-sock');
+  const host = new SimulatedHost({ domains, clock });
+  const server = new SimulatorServer({ host, socketPath, clock, log: log.child({ part: 'simulator' }) });
+  const removeFolder: Service = {
+    start: () => Promise.resolve(),
+    stop: () => Promise.resolve(rmSync(folder, { recursive: true, force: true })),
+  };
+  return {
+    target: parseLibvirtUri(`qemu+unix:///system?socket=${socketPath}`, {}),
+    services: [removeFolder, server, new LivingHost(host, clock)],
+  };
+}
+
+interface Agent {
+  readonly services: readonly Service[];
+  readonly listener: Listener;
+  readonly health: HealthReport;
+}
+
+function compose(config: Config, source: Source, log: Logger): Agent {
+  const part = (name: string): { clock: typeof clock; log: Logger; metrics: typeof metrics } => ({
+    clock,
+    log: log.child({ part: name }),
+    metrics,
+  });
+  const metrics = createMetrics(true);
+  const hypervisor = new LibvirtHypervisor({ target: source.target, ...part('libvirt') });
+  const { eventRingBytes: ringBytes, eventRingEvents: ringEvents } = config;
+  const fanOut = new FanOut({ ringBytes, ringEvents, ...part('fan-out') });
+  const registry = new Registry({ publish: (event) => fanOut.publish(event), ...part('vms') });
+  const reconciler = new Reconciler({
+    hypervisor,
+    registry,
+    comparePeriodMs: config.compareSec * 1000,
+    balloonPeriodSec: config.balloonStatsPeriodSec,
+    ...part('reconciler'),
+  });
+  const isReady = (): boolean => reconciler.ready;
+  const sampler = new Sampler({
+    hypervisor,
+    vms: registry,
+    periodMs: config.periodSec * 1000,
+    ...(config.shardSize > 0 && { shardSize: config.shardSize }),
+    parallelism: config.parallelism,
+    commandTimeoutMs: config.commandTimeoutSec * 1000,
+    onMonitorHealth: (id, responsive) => registry.setMonitorResponsive(id, responsive),
+    ...part('sampler'),
+  });
+  const hostFacts = new HostFacts({ hypervisor, vms: registry, packageVersion, ...part('host') });
+  const health = new HealthReport({
+    hypervisor: () => hypervisor.status,
+    vms: registry,
+    isReady,
+    sampler,
+    periodMs: config.periodSec * 1000,
+    sessions: () => listener.sessionCount,
+    version: packageVersion,
+    epoch: fanOut.epoch,
+    clock,
+  });
+  const dispatcher = createDispatcher({
+    vms: registry,
+    snapshot: sampler.snapshot,
+    operations: new Operations({ hypervisor, registry, isReady, ...part('operations') }),
+    hostFacts,
+    health,
+    events: fanOut,
+    isReady,
+    limits: { batch: config.maxBatch },
+    ...part('api'),
+  });
+  const listener: Listener = new Listener({
+    endpoints: config.listen.map((address) => parseEndpoint(address)),
+    ...(config.tlsCertFile !== '' && { tls: tlsFiles(config) }),
+    insecure: config.insecure,
+    handle: dispatcher.handle,
+    fanOut,
+    health: () => ({ ok: health.serving, body: health.health() }),
+    limits: {
+      maxSessions: config.maxSessions,
+      maxMessageBytes: config.maxMessageBytes,
+      maxInFlight: config.maxInFlight,
+      maxQueueBytes: config.maxQueueBytes,
+      idlePingMs: config.idlePingSec * 1000,
+    },
+    ...part('transport'),
+  });
+  return {
+    services: [...source.services, fanOut, hypervisor, reconciler, sampler, hostFacts, listener],
+    listener,
+    health,
+  };
+}
+
+function tlsFiles(config: Config): { certFile: string; keyFile: string; caFile?: string } {
+  const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsCaFile: caFile } = config;
+  return { certFile, keyFile, ...(caFile !== '' && { caFile }) };
+}
+
+/** For people, on stderr; the same facts are in the log. */
+function greet(source: Source, addresses: readonly string[]): void {
+  const [first = ''] = addresses;
+  const client = `npx vdsm-client${first === 'ws://127.0.0.1:54321' ? '' : ` -a ${first}`}`;
+  process.stderr.write(
+    [
+      ...(source.notice === undefined ? [] : [source.notice]),
+      `vdsm-agent ${packageVersion} on ${source.target.uri}, listening on ${addresses.join(' and ')}. Try next:`,
+      `  ${client} list`,
+      `  ${client} events`,
+      `  ${client} Host getAllVmStats`,
+      '',
+    ].join('\n'),
+  );
+}
+
+async function run(config: Config): Promise<void> {
+  const log = createLogger(config.logLevel);
+  const source = chooseSource(config, log);
+  const { services, listener, health } = compose(config, source, log);
+  const stack = new ServiceStack(services);
+  const abort = new AbortController();
+  const stop = (why: string, exitCode: number): void => {
+    if (abort.signal.aborted) return;
+    log.info({ why }, 'stopping');
+    health.stopping();
+    abort.abort();
+    process.exitCode = exitCode;
+    clock.after(STOP_LIMIT_MS, () => process.exit(exitCode));
+    void stack.stop().finally(() => process.exit(exitCode));
+  };
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stop(name, 0));
+  process.on('uncaughtException', (err) => {
+    log.error({ err }, 'a programming error reached the top: stopping');
+    stop('uncaught error', 1);
+  });
+  await stack.start(abort.signal);
+  const scheme = config.tlsCertFile === '' ? 'ws' : 'wss';
+  const addresses = listener
+    .address()
+    .map((at) => ('path' in at ? formatEndpoint(at) : `${scheme}://${formatEndpoint(at)}`));
+  log.info({ version: packageVersion, uri: source.target.uri, addresses, pid: process.pid }, 'listening');
+  greet(source, addresses);
+}
+
+try {
+  await run(loadConfig(process.argv.slice(2)));
+} catch (error) {
+  if (!(error instanceof HelpShown)) {
+    process.stderr.write(`vdsm-agent: ${(error as Error).message}\n`);
+    process.exit(error instanceof ConfigError ? 2 : 1);
+  }
+}
