@@ -7,16 +7,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, type JSONSchema } from 'json-schema-to-typescript';
-import {
-  eventsSchema,
-  typesSchema,
-  verbsSchema,
-  vmStatsSchema,
-  type JsonSchema,
-} from '../src/protocol/schema.js';
+import { bundle, bundledDefinitions } from '../src/protocol/schema-bundle.js';
+import { verbsSchema, type JsonSchema } from '../src/protocol/schema.js';
 import { packageRoot } from '../src/util/package-root.js';
 
 export const typesFile = join(packageRoot, 'src/protocol/schema-types.ts');
+
+const place = '#/$defs/';
 
 const banner = `/**
  * Types of verbs, records and events. Generated from schema/*.json by schema/generate.ts: do not edit.
@@ -25,7 +22,6 @@ const banner = `/**
 
 /** The text that schema-types.ts has to have. */
 export async function generateTypes(): Promise<string> {
-  const { $defs: vmStatsDefs = {}, ...vmStats } = vmStatsSchema;
   const combined = {
     title: 'VerbTypes',
     type: 'object',
@@ -35,9 +31,9 @@ export async function generateTypes(): Promise<string> {
         {
           type: 'object',
           properties: {
-            params: verb.params,
-            input: { ...verb.params, required: [...(verb.params.required ?? []), ...defaulted(verb.params)] },
-            result: verb.result,
+            params: bundle(verb.params, place),
+            input: bundle(withDefaults(verb.params), place),
+            result: bundle(verb.result, place),
           },
           required: ['params', 'input', 'result'],
           additionalProperties: false,
@@ -46,9 +42,9 @@ export async function generateTypes(): Promise<string> {
     ),
     required: Object.keys(verbsSchema.verbs),
     additionalProperties: false,
-    $defs: { ...typesSchema.$defs, ...eventsSchema.$defs, ...vmStatsDefs, VmStats: vmStats },
+    $defs: bundledDefinitions(place),
   };
-  const text = await compile(toLocalRefs(combined) as JSONSchema, 'VerbTypes', {
+  const text = await compile(bareRefs(combined) as JSONSchema, 'VerbTypes', {
     bannerComment: banner,
     // Unknown members are accepted on the wire, but no program of ours sends them: a misspelt one must not compile.
     additionalProperties: false,
@@ -62,27 +58,19 @@ export async function generateTypes(): Promise<string> {
 const provenance =
   / \*\n \* This interface was referenced by .*\n \* via the .*\n(?= \*\/)|\/\*\*\n \* This interface was referenced by .*\n \* via the .*\n \*\/\n/g;
 
-/** Parameters that a handler always finds, since validation fills them in. */
-function defaulted(params: JsonSchema): string[] {
-  const properties = params.properties ?? {};
-  return Object.keys(properties).filter((name) => properties[name]?.default !== undefined);
+/** A handler always finds parameters that have a default, since validation fills them in. */
+function withDefaults(params: JsonSchema): JsonSchema {
+  const properties = Object.entries(params.properties ?? {});
+  const defaulted = properties.filter(([, schema]) => schema.default !== undefined).map(([name]) => name);
+  return { ...params, required: [...(params.required ?? []), ...defaulted] };
 }
 
-/** All definitions stand in one document here, so references lose their file names, and what stands beside them. */
-function toLocalRefs(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(toLocalRefs);
+/** Descriptions beside a `$ref` would make a second type of the one referred to. */
+function bareRefs(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(bareRefs);
   if (typeof value !== 'object' || value === null) return value;
-  if ('$ref' in value && typeof value.$ref === 'string') return { $ref: localRef(value.$ref) };
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([key]) => key !== '$id' && key !== '$schema')
-      .map(([key, member]) => [key, toLocalRefs(member)]),
-  );
-}
-
-/** A reference to a whole file is to the one file that is one record. */
-function localRef(ref: string): string {
-  return `#/$defs/${ref.split('#/$defs/')[1] ?? 'VmStats'}`;
+  if ('$ref' in value && typeof value.$ref === 'string') return { $ref: value.$ref };
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, bareRefs(member)]));
 }
 
 if (process.argv[1] === import.meta.filename) writeFileSync(typesFile, await generateTypes());

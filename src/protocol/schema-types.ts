@@ -27,6 +27,30 @@ export type VmStatus =
  */
 export type StatusTime = string;
 /**
+ * One VM's statistics: an element of the answers of Host.getAllVmStats and VM.getStats. Quantities are strings unless said otherwise, as engines cast them.
+ */
+export type VmStats = VmStatsLive | VmStatsDown;
+/**
+ * A count, size or time: decimal digits.
+ */
+export type VmStatsUint = string;
+/**
+ * An integer that may be negative.
+ */
+export type VmStatsInt = string;
+/**
+ * Two decimals, per cent of one core.
+ */
+export type VmStatsPercent2 = string;
+/**
+ * Decimal text with a fraction and without exponent.
+ */
+export type VmStatsFloat = string;
+/**
+ * ns per request; "0" without a request in the interval.
+ */
+export type VmStatsLatency = string;
+/**
  * Why a paused VM is paused: NOERR where somebody asked for it, else the kind of I/O error.
  */
 export type PauseCode = 'NOERR' | 'ENOSPC' | 'EIO' | 'EOTHER' | 'EPERM' | 'POSTCOPY';
@@ -224,6 +248,9 @@ export interface VerbTypes {
        * Ignored: the id is the one in the XML.
        */
       vmID?: string;
+      /**
+       * An object with the VM's XML; other members are ignored.
+       */
       vmParams: {
         /**
          * libvirt's domain XML.
@@ -236,6 +263,9 @@ export interface VerbTypes {
        * Ignored: the id is the one in the XML.
        */
       vmID?: string;
+      /**
+       * An object with the VM's XML; other members are ignored.
+       */
       vmParams: {
         /**
          * libvirt's domain XML.
@@ -310,8 +340,166 @@ export interface VmBrief {
   status: VmStatus;
   statusTime: StatusTime;
 }
-export interface VmStats {
-  [k: string]: unknown;
+/**
+ * A VM that is not Down. Members that come from samples are absent, or the default, before two samples exist.
+ */
+export interface VmStatsLive {
+  statusTime: VmStatsUint;
+  status:
+    | 'Up'
+    | 'Paused'
+    | 'Powering up'
+    | 'Powering down'
+    | 'RebootInProgress'
+    | 'WaitForLaunch'
+    | 'Migration Source'
+    | 'Migration Destination'
+    | 'Saving State'
+    | 'Restoring state';
+  vmId: string;
+  vmName: string;
+  vmType: string;
+  kvmEnable: 'true';
+  acpiEnable: 'true' | 'false';
+  elapsedTime: VmStatsUint;
+  monitorResponse: '0' | '-1';
+  clientIp: string;
+  timeOffset: VmStatsInt;
+  displayInfo: VmStatsDisplay[];
+  vmJobs: {};
+  pauseCode?: 'NOERR' | 'ENOSPC' | 'EIO' | 'EOTHER' | 'EPERM' | 'POSTCOPY';
+  hash?: VmStatsInt;
+  watchdogEvent?: {
+    /**
+     * Epoch seconds.
+     */
+    time: number;
+    action: string;
+  };
+  vcpuQuota?: VmStatsInt;
+  /**
+   * Microseconds.
+   */
+  vcpuPeriod?: number;
+  /**
+   * Per cent.
+   */
+  vcpuUserLimit?: number;
+  /**
+   * @minItems 1
+   */
+  ioTune?: [VmStatsTuning, ...VmStatsTuning[]];
+  cpuUser: VmStatsPercent2;
+  cpuSys: VmStatsPercent2;
+  /**
+   * ns since the start; "0.00" without samples.
+   */
+  cpuUsage: string;
+  cpuActual: boolean;
+  /**
+   * By host device name.
+   */
+  network?: {
+    [k: string]: VmStatsNic;
+  };
+  /**
+   * By target device.
+   */
+  disks?: {
+    [k: string]: VmStatsDisk;
+  };
+  balloonInfo?: VmStatsBalloon;
+  vcpuCount?: VmStatsUint;
+  memoryStats?: VmStatsMemory;
+  /**
+   * Whole per cent.
+   */
+  memUsage: string;
+  username: string;
+  session: string;
+  guestCPUCount: number;
+  appsList: string[];
+  guestIPs: string;
+  guestFQDN: string;
+}
+export interface VmStatsDisplay {
+  type: string;
+  port: string;
+  tlsPort: string;
+  ipAddress: string;
+}
+export interface VmStatsTuning {
+  name: string;
+  path: string;
+  ioTune: {
+    [k: string]: VmStatsInt;
+  };
+}
+export interface VmStatsNic {
+  macAddr: string;
+  name: string;
+  speed: '100' | '1000';
+  state: 'unknown';
+  rx: VmStatsUint;
+  tx: VmStatsUint;
+  rxErrors: VmStatsUint;
+  rxDropped: VmStatsUint;
+  txErrors: VmStatsUint;
+  txDropped: VmStatsUint;
+  /**
+   * Monotonic seconds at which the counters were read; always written with a fraction.
+   */
+  sampleTime: number;
+}
+export interface VmStatsDisk {
+  truesize: VmStatsUint;
+  apparentsize: VmStatsUint;
+  readRate: VmStatsFloat;
+  writeRate: VmStatsFloat;
+  readLatency: VmStatsLatency;
+  writeLatency: VmStatsLatency;
+  flushLatency: VmStatsLatency;
+  readOps: VmStatsUint;
+  writeOps: VmStatsUint;
+  readBytes: VmStatsUint;
+  writtenBytes: VmStatsUint;
+  imageID?: string;
+  lunGUID?: string;
+}
+/**
+ * KiB.
+ */
+export interface VmStatsBalloon {
+  balloon_max: VmStatsUint;
+  balloon_min: VmStatsUint;
+  balloon_cur: VmStatsUint;
+  balloon_target: VmStatsUint;
+  ballooning_enabled: boolean;
+}
+/**
+ * Sizes in KiB, the rest per second.
+ */
+export interface VmStatsMemory {
+  mem_total: VmStatsUint;
+  mem_unused?: VmStatsUint;
+  mem_free?: VmStatsUint;
+  swap_in: number;
+  swap_out: number;
+  majflt: number;
+  minflt: number;
+  pageflt: number;
+}
+/**
+ * A VM that ended and was not destroyed yet: nothing but why.
+ */
+export interface VmStatsDown {
+  statusTime: VmStatsUint;
+  status: 'Down';
+  vmId: string;
+  exitCode: 0 | 1;
+  exitMessage: string;
+  exitReason: number;
+  timeOffset?: VmStatsInt;
 }
 /**
  * How the agent itself is.

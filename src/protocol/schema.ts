@@ -21,7 +21,10 @@ export interface JsonSchema {
   readonly required?: readonly string[];
   readonly items?: JsonSchema;
   readonly additionalProperties?: boolean | JsonSchema;
+  readonly oneOf?: readonly JsonSchema[];
   readonly $defs?: Readonly<Record<string, JsonSchema>>;
+  /** The older name of `$defs`. */
+  readonly definitions?: Readonly<Record<string, JsonSchema>>;
 }
 
 /** One entry of verbs.json. */

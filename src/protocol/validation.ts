@@ -5,14 +5,14 @@
  * null for an optional one (its default applies), an array in the schema's order. Unlike VDSM, a required parameter
  * that is missing is an error of its own (-32602); VDSM shifts the later ones to the left.
  */
-import { Ajv2020, type ErrorObject, type Options, type ValidateFunction } from 'ajv/dist/2020.js';
+import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
 import { VerbError } from '../domain/errors.js';
 import { schemaDocuments } from './schema.js';
 import { verbSpecs, type VerbInput, type VerbName } from './verbs.js';
 
 /** ajv, strict, with the schema documents under the names that `$ref` uses. */
-export function createValidator(options: Options = {}): Ajv2020 {
-  const ajv = new Ajv2020({ strict: true, ...options });
+export function createValidator(options: Options = {}): Ajv {
+  const ajv = new Ajv({ strict: true, ...options });
   for (const [name, schema] of Object.entries(schemaDocuments)) ajv.addSchema(schema, name);
   return ajv;
 }
@@ -49,7 +49,8 @@ function named(verb: VerbName, params: unknown): Record<string, unknown> {
   const input: Record<string, unknown> = {};
   if (Array.isArray(params)) {
     if (params.length > names.length) {
-      const detail = `${verb}: takes ${names.length} parameters, not ${params.length}`;
+      const most = `${names.length} parameter${names.length === 1 ? '' : 's'}`;
+      const detail = `${verb}: takes at most ${most}, not ${params.length}`;
       throw new VerbError('invalidParams', detail);
     }
     for (const [index, value] of params.entries()) {
