@@ -79,7 +79,10 @@ export class CallWindow {
     this.#inFlight.delete(header.serial);
     const outcome = header.status === PacketStatus.ok ? packet : decodeError(packet, call.request.label);
     if (call.settled) this.deps.metrics.libvirt_late_replies_total.inc();
-    else call.settle(outcome ?? new HypervisorError('failed', `libvirt's error reply to ${call.request.label} is garbled`));
+    else
+      call.settle(
+        outcome ?? new HypervisorError('failed', `libvirt's error reply to ${call.request.label} is garbled`),
+      );
     this.#pump();
     return outcome ? undefined : 'undecodable';
   }

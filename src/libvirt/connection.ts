@@ -92,14 +92,15 @@ export class Connection {
     deps: ConnectionDeps,
     listener: ConnectionListener = {},
   ): Promise<Connection> {
-    let connection: Connection | undefined;
+    let connection: Connection | undefined = undefined;
     const socket = await connectSocket(request.path, request.signal, (chunk) => {
       if (connection) connection.#receive(chunk);
     });
     const opened = new Connection(request, socket, deps, listener);
     connection = opened;
     try {
-      const call: TypedCall = (name, args) => opened.call(name, args, request.signal && { signal: request.signal });
+      const call: TypedCall = (name, args) =>
+        opened.call(name, args, request.signal && { signal: request.signal });
       await handshake(call, request.name, request.readOnly);
     } catch (error) {
       opened.#end('closed', new HypervisorError('unavailable', 'the connection was not opened'));
@@ -151,6 +152,11 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#state === 'open') await this.call('CONNECT_CLOSE', undefined).catch(() => undefined);
     this.#end('closed', this.#gone('it was closed'));
+  }
+
+  /** Ends a connection that is of no use any more; the listener hears of it as of any loss. */
+  drop(reason: string): void {
+    this.#lose(reason);
   }
 
   #receive(chunk: Buffer): void {
@@ -228,6 +234,7 @@ export class Connection {
 
 /** Messages name the domain: libvirt's own texts often do not. */
 function labelOf(name: ProcedureName, args: unknown): string {
-  const about = (args as { readonly dom?: { readonly name: string; readonly uuid: string } } | undefined)?.dom;
+  const about = (args as { readonly dom?: { readonly name: string; readonly uuid: string } } | undefined)
+    ?.dom;
   return about ? `${name} of ${about.name || about.uuid}` : name;
 }

@@ -1,0 +1,260 @@
+/**
+ * The hypervisor port over libvirt's RPC.
+ *
+ * How it works:
+ * 1. The events lane stays connected; on each new connection it registers all events, then `connected` is told.
+ *    Its state is the adapter's state. The other lanes connect when they are needed.
+ * 2. Each method picks the lane that fits what its procedure may wait for (see lanes.ts) and makes one call.
+ * 3. Statistics go through stats-source.ts, XML of many domains through domain-xml-many.ts.
+ *
+ * It keeps no state of domains but their names for messages. Events may arrive before `connected` is told.
+ */
+import type { DomainDescription } from '../domain/devices.js';
+import { HypervisorError } from '../domain/hypervisor.js';
+import type {
+  CallOptions,
+  ControlInfo,
+  DiskError,
+  DomainRef,
+  DomainState,
+  Hypervisor,
+  HypervisorHostInfo,
+  HypervisorListener,
+  HypervisorStatus,
+  StatsRequest,
+} from '../domain/hypervisor.js';
+import type { VmId } from '../domain/ids.js';
+import type { StatsBatch } from '../domain/stats.js';
+import { RateLimiter } from '../util/log.js';
+import type { Logger } from '../util/log.js';
+import type { Metrics } from '../util/metrics.js';
+import type { Clock } from '../util/time.js';
+import type { WorkerPool } from '../util/workers.js';
+import { DomainHandles } from './domain-handles.js';
+import { parseDomainXmlMany } from './domain-xml-many.js';
+import { parseDomainXml } from './domain-xml.js';
+import {
+  AffectFlag,
+  controlStates,
+  CreateFlag,
+  DestroyFlag,
+  diskErrors,
+  jobOperations,
+  nameOf,
+  reasonName,
+  stateName,
+  UndefineFlag,
+} from './enumerations.js';
+import { ErrorCode, LibvirtError } from './errors.js';
+import { EventLane } from './event-lane.js';
+import { readHostInfo } from './host-info.js';
+import { Lane } from './lanes.js';
+import type { DomainHandle } from './objects.js';
+import { StatsSource } from './stats-source.js';
+import type { LibvirtTarget } from './uri.js';
+
+export interface LibvirtHypervisorDeps {
+  readonly target: LibvirtTarget;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** From domainXmlWorkers(), for describeMany; the caller closes them. */
+  readonly workers?: WorkerPool;
+}
+
+/** One less than a connection takes, so that another call on the lane finds room. */
+const DESCRIBE_AT_ONCE = 3;
+const MAX_DISK_ERRORS = 256;
+const MAX_SCHEDULER_PARAMS = 16;
+
+export class LibvirtHypervisor implements Hypervisor {
+  readonly #handles = new DomainHandles();
+  readonly #events: EventLane;
+  readonly #priority: Lane;
+  readonly #free: Lane;
+  readonly #backed: Lane;
+  readonly #verbs: Lane;
+  readonly #stats: StatsSource;
+
+  constructor(private readonly deps: LibvirtHypervisorDeps) {
+    const { target, clock, log, metrics } = deps;
+    const connectionDeps = { clock, log, metrics, limiter: new RateLimiter(clock) };
+    this.#events = new EventLane(target, connectionDeps, this.#handles);
+    this.#priority = new Lane({ name: 'priority', target }, connectionDeps);
+    this.#free = new Lane({ name: 'free', target }, connectionDeps);
+    this.#backed = new Lane({ name: 'backed', target }, connectionDeps);
+    this.#verbs = new Lane({ name: 'verbs', target }, connectionDeps);
+    this.#stats = new StatsSource(this.#handles, metrics);
+  }
+
+  get status(): HypervisorStatus {
+    return this.#events.status;
+  }
+
+  addListener(listener: HypervisorListener): () => void {
+    return this.#events.addListener(listener);
+  }
+
+  /** Resolves after the first attempt to connect, whatever came of it. */
+  async start(signal: AbortSignal): Promise<void> {
+    const onAbort = (): void => void this.stop();
+    signal.addEventListener('abort', onAbort, { once: true });
+    await this.#events.start();
+    signal.removeEventListener('abort', onAbort);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([
+      this.#events.stop(),
+      this.#priority.stop(),
+      this.#free.stop(),
+      this.#backed.stop(),
+      this.#verbs.stop(),
+    ]);
+  }
+
+  async listDomains(options?: CallOptions): Promise<DomainRef[]> {
+    const request = { needResults: 1, flags: 0 };
+    const { domains } = await this.#priority.call('CONNECT_LIST_ALL_DOMAINS', request, options);
+    this.#handles.replaceAll(domains);
+    return domains.map(refOf);
+  }
+
+  async domainState(id: VmId, options?: CallOptions): Promise<DomainState> {
+    const reply = await this.#priority.call('DOMAIN_GET_STATE', this.#on(id), options);
+    const state = stateName(reply.state);
+    return { state, reason: reasonName(state, reply.reason) };
+  }
+
+  async describe(id: VmId, options?: CallOptions): Promise<DomainDescription> {
+    return this.parseXml(await this.#xml(id, options));
+  }
+
+  async describeMany(ids: readonly VmId[], options?: CallOptions): Promise<DomainDescription[]> {
+    const xmls: string[] = [];
+    const queue = ids.values();
+    const reader = async (): Promise<void> => {
+      for (const id of queue) {
+        const xml = await this.#xml(id, options).catch(undefinedIfGone);
+        if (xml !== undefined) xmls.push(xml);
+      }
+    };
+    await Promise.all(Array.from({ length: DESCRIBE_AT_ONCE }, reader));
+    const parsed = await parseDomainXmlMany(xmls, this.deps.workers);
+    return parsed.filter((result) => {
+      if (!(result instanceof Error)) return true;
+      this.deps.log.error({ err: result }, 'left out a domain whose XML cannot be parsed');
+      return false;
+    }) as DomainDescription[];
+  }
+
+  async controlInfo(id: VmId, options?: CallOptions): Promise<ControlInfo> {
+    const reply = await this.#priority.call('DOMAIN_GET_CONTROL_INFO', this.#on(id), options);
+    return { state: controlStates[reply.state] ?? 'error', sinceMs: reply.stateTime };
+  }
+
+  async diskErrors(id: VmId, options?: CallOptions): Promise<DiskError[]> {
+    const request = { ...this.#on(id), maxErrors: MAX_DISK_ERRORS };
+    const { errors } = await this.#backed.call('DOMAIN_GET_DISK_ERRORS', request, options);
+    return errors.map(({ disk, error }) => ({ disk, error: diskErrors[error] ?? 'unspecified' }));
+  }
+
+  async activeJob(id: VmId, options?: CallOptions): Promise<string | undefined> {
+    const { type, params } = await this.#backed.call('DOMAIN_GET_JOB_STATS', this.#on(id), options);
+    if (type === 0) return undefined;
+    const operation = params.find(({ field }) => field === 'operation')?.value;
+    return nameOf(jobOperations, Number(operation));
+  }
+
+  async scheduler(
+    id: VmId,
+    options?: CallOptions,
+  ): Promise<{ readonly vcpuQuota?: number; readonly vcpuPeriod?: number }> {
+    const request = { ...this.#on(id), nparams: MAX_SCHEDULER_PARAMS };
+    const { params } = await this.#free.call('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', request, options);
+    const values = new Map(params.map(({ field, value }) => [field, value]));
+    const vcpuQuota = values.get('vcpu_quota');
+    const vcpuPeriod = values.get('vcpu_period');
+    return {
+      ...(typeof vcpuQuota === 'number' && { vcpuQuota }),
+      ...(typeof vcpuPeriod === 'number' && { vcpuPeriod }),
+    };
+  }
+
+  stats(request: StatsRequest, options?: CallOptions): Promise<StatsBatch> {
+    return this.#stats.stats(request.lane === 'free' ? this.#free : this.#backed, request, options);
+  }
+
+  async suspend(id: VmId, options?: CallOptions): Promise<void> {
+    await this.#verbs.call('DOMAIN_SUSPEND', this.#on(id), options);
+  }
+
+  async resume(id: VmId, options?: CallOptions): Promise<void> {
+    await this.#verbs.call('DOMAIN_RESUME', this.#on(id), options);
+  }
+
+  async destroy(id: VmId, how: { readonly graceful: boolean }, options?: CallOptions): Promise<void> {
+    const flags = how.graceful ? DestroyFlag.graceful : 0;
+    await this.#priority.call('DOMAIN_DESTROY_FLAGS', this.#on(id, flags), options);
+  }
+
+  async define(xml: string, options?: CallOptions): Promise<DomainRef> {
+    const { dom } = await this.#priority.call('DOMAIN_DEFINE_XML_FLAGS', { xml, flags: 0 }, options);
+    this.#handles.put(dom);
+    return refOf(dom);
+  }
+
+  async launch(id: VmId, how: { readonly paused: boolean }, options?: CallOptions): Promise<void> {
+    const request = this.#on(id, how.paused ? CreateFlag.paused : 0);
+    const { dom } = await this.#verbs.call('DOMAIN_CREATE_WITH_FLAGS', request, options);
+    this.#handles.put(dom);
+  }
+
+  /** Drivers that know neither NVRAM nor checkpoints refuse the flags; there is nothing to remove then. */
+  async undefine(id: VmId, options?: CallOptions): Promise<void> {
+    const request = this.#on(id, UndefineFlag.nvram | UndefineFlag.checkpointsMetadata);
+    try {
+      await this.#priority.call('DOMAIN_UNDEFINE_FLAGS', request, options);
+    } catch (error) {
+      if (!(error instanceof LibvirtError && error.code === ErrorCode.invalidArg)) throw error;
+      await this.#priority.call('DOMAIN_UNDEFINE', this.#on(id), options);
+    }
+    this.#handles.forget(id);
+  }
+
+  async setMemoryStatsPeriod(id: VmId, periodSec: number, options?: CallOptions): Promise<void> {
+    const request = { ...this.#on(id, AffectFlag.live), period: periodSec };
+    await this.#backed.call('DOMAIN_SET_MEMORY_STATS_PERIOD', request, options);
+  }
+
+  parseXml(xml: string): DomainDescription {
+    try {
+      return parseDomainXml(xml);
+    } catch (error) {
+      if (error instanceof HypervisorError) throw error;
+      throw new HypervisorError('failed', `this is no domain XML: ${String(error)}`, { cause: error });
+    }
+  }
+
+  hostInfo(options?: CallOptions): Promise<HypervisorHostInfo> {
+    return readHostInfo(this.#priority.call, this.#verbs.call, options);
+  }
+
+  async #xml(id: VmId, options?: CallOptions): Promise<string> {
+    const { xml } = await this.#free.call('DOMAIN_GET_XML_DESC', this.#on(id), options);
+    return xml;
+  }
+
+  #on(id: VmId, flags = 0): { readonly dom: DomainHandle; readonly flags: number } {
+    return { dom: this.#handles.get(id), flags };
+  }
+}
+
+function refOf({ uuid, name, id }: DomainHandle): DomainRef {
+  return { id: uuid, name, active: id !== -1 };
+}
+
+function undefinedIfGone(error: unknown): undefined {
+  if (error instanceof HypervisorError && error.kind === 'no-domain') return undefined;
+  throw error;
+}
