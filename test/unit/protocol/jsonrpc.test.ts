@@ -34,10 +34,7 @@ describe('parseMessage', () => {
       {
         jsonrpc: fc.constant('2.0' as const),
         method: fc.string(),
-        params: fc.oneof(
-          fc.array(fc.jsonValue()),
-          fc.dictionary(fc.string(), fc.jsonValue()),
-        ),
+        params: fc.oneof(fc.array(fc.jsonValue()), fc.dictionary(fc.string(), fc.jsonValue())),
         id: fc.oneof(fc.string(), fc.maxSafeInteger(), fc.constant(null)),
       },
       { requiredKeys: ['jsonrpc', 'method'] },
