@@ -3,7 +3,7 @@
  * them, and neither implements nor starts any.
  */
 import type { VmId } from '../domain/ids.js';
-import type { StatsSnapshot, VmSource } from '../domain/vm.js';
+import type { StatsSnapshot, VmSource, VmStatus } from '../domain/vm.js';
 import type { VerbHandlers, VerbName, VerbResult } from '../protocol/verbs.js';
 import type { Clock } from '../util/time.js';
 import type { Peer } from './peer.js';
@@ -22,12 +22,23 @@ export interface Call {
 
 export type Handlers<Names extends VerbName = VerbName> = VerbHandlers<Call, EncodedResult, Names>;
 
-/** The verbs' way to change a VM. Each rejects with a VerbError or a HypervisorError. */
+/** VM.create's result. */
+export interface CreatedVm {
+  readonly vmId: VmId;
+  readonly status: VmStatus;
+  readonly statusTime: string;
+  readonly xml: string;
+}
+
+/** The verbs' way to change a VM. Each fails with a VerbError or a HypervisorError. */
 export interface VmOperations {
   pause(id: VmId): Promise<unknown>;
   cont(id: VmId): Promise<unknown>;
-  /** Resolves when the VM is accepted, before it runs. */
-  create(xml: string): Promise<{ readonly id: VmId; readonly xml: string }>;
+  /**
+   * Answers when the VM is accepted, before it runs; at once, so that its first event cannot come before the caller
+   * has had it held back.
+   */
+  create(xml: string): CreatedVm;
   /** @param gracefulAttempts how often QEMU is asked to end before it is killed */
   destroy(id: VmId, gracefulAttempts: number): Promise<unknown>;
 }

@@ -6,7 +6,6 @@ import { VerbError } from '../domain/errors.js';
 import { parseVmId, type VmId } from '../domain/ids.js';
 import type { Vm } from '../domain/vm.js';
 import type { VerbsOf } from '../protocol/verbs.js';
-import { engineTime } from '../util/time.js';
 import { EncodedResult, type ApiParts, type Handlers } from './call.js';
 import { vmBrief } from './host.js';
 
@@ -41,11 +40,11 @@ export function vmHandlers(parts: ApiParts): Handlers<VerbsOf<'VM'>> {
       await operations.cont(idOf(vmID));
       return { vmList: {} };
     },
-    'VM.create': async ({ vmParams }, call) => {
-      const { id, xml } = await operations.create(vmParams.xml);
-      call.hold(id);
-      // The reply says WaitForLaunch even where the start is already further: the events tell the rest in order.
-      return { vmId: id, status: 'WaitForLaunch', statusTime: String(engineTime(clock.nowMs())), xml };
+    'VM.create': ({ vmParams }, call) => {
+      // The id is the XML's, so `vmID` may have led the dispatcher to hold back another VM's events, or none.
+      const created = operations.create(vmParams.xml);
+      call.hold(created.vmId);
+      return created;
     },
     'VM.destroy': async ({ vmID, gracefulAttempts }) => {
       await operations.destroy(idOf(vmID), gracefulAttempts);

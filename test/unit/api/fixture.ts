@@ -124,9 +124,9 @@ export class Fixture {
   operations: VmOperations = {
     pause: (id) => this.#record('pause', id),
     cont: (id) => this.#record('cont', id),
-    create: async (xml) => {
-      await this.#record('create', xml);
-      return { id: idB, xml };
+    create: (xml) => {
+      void this.#record('create', xml);
+      return { vmId: idB, status: 'WaitForLaunch', statusTime: '5', xml };
     },
     destroy: (id, gracefulAttempts) => this.#record('destroy', id, gracefulAttempts),
   };
