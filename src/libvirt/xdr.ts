@@ -27,12 +27,14 @@ export class XdrWriter {
 
   u32(value: number): void {
     this.#checkInteger(value, 0, MAX_HIGH);
-    this.#buffer.writeUInt32BE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#buffer.writeUInt32BE(value, at);
   }
 
   i32(value: number): void {
     this.#checkInteger(value, -0x8000_0000, 0x7fff_ffff);
-    this.#buffer.writeInt32BE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#buffer.writeInt32BE(value, at);
   }
 
   u64(value: number): void {
@@ -60,7 +62,8 @@ export class XdrWriter {
   }
 
   f64(value: number): void {
-    this.#buffer.writeDoubleBE(value, this.#reserve(8));
+    const at = this.#reserve(8);
+    this.#buffer.writeDoubleBE(value, at);
   }
 
   /** Bytes without a count, zero-padded to a multiple of 4. */
@@ -102,6 +105,7 @@ export class XdrWriter {
     }
   }
 
+  /** Call it before touching the buffer, which it may replace. */
   #reserve(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;
