@@ -16,7 +16,7 @@ export class EncodedResult {
 /** One running request. */
 export interface Call {
   readonly peer: Peer;
-  /** Holds back the VM's events until the reply is queued; for VMs that no parameter named `vmID` tells. */
+  /** Holds back the VM's events until the reply is queued. For verbs with `changesVm` that is done already. */
   hold(id: VmId): void;
 }
 
@@ -34,10 +34,7 @@ export interface CreatedVm {
 export interface VmOperations {
   pause(id: VmId): Promise<unknown>;
   cont(id: VmId): Promise<unknown>;
-  /**
-   * Answers when the VM is accepted, before it runs; at once, so that its first event cannot come before the caller
-   * has had it held back.
-   */
+  /** Answers when the VM is accepted, before it runs. */
   create(xml: string): CreatedVm;
   /** @param gracefulAttempts how often QEMU is asked to end before it is killed */
   destroy(id: VmId, gracefulAttempts: number): Promise<unknown>;

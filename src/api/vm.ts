@@ -12,6 +12,12 @@ import { vmBrief } from './host.js';
 const open = Buffer.from('[');
 const close = Buffer.from(']');
 
+/**
+ * The id in a domain's XML, found without parsing: good enough to hold events back before the operation, which parses
+ * the XML, announces the VM. (`vmID` is no help: VDSM ignores it, and callers may leave it out.)
+ */
+const uuidElement = /<uuid>\s*([^<\s]+)\s*<\/uuid>/;
+
 export function vmHandlers(parts: ApiParts): Handlers<VerbsOf<'VM'>> {
   const { vms, snapshot, operations, clock } = parts;
 
@@ -40,11 +46,10 @@ export function vmHandlers(parts: ApiParts): Handlers<VerbsOf<'VM'>> {
       await operations.cont(idOf(vmID));
       return { vmList: {} };
     },
-    'VM.create': ({ vmParams }, call) => {
-      // The id is the XML's, so `vmID` may have led the dispatcher to hold back another VM's events, or none.
-      const created = operations.create(vmParams.xml);
-      call.hold(created.vmId);
-      return created;
+    'VM.create': ({ vmParams: { xml } }, call) => {
+      const id = parseVmId(uuidElement.exec(xml)?.[1]);
+      if (id !== undefined) call.hold(id);
+      return operations.create(xml);
     },
     'VM.destroy': async ({ vmID, gracefulAttempts }) => {
       await operations.destroy(idOf(vmID), gracefulAttempts);

@@ -65,10 +65,20 @@ describe('Dispatcher: holding events', () => {
     });
   }
 
-  it('VM.create holds the events of the VM that its XML names', async () => {
+  it('VM.create holds the events of the VM that its XML names, before it runs', async () => {
     const fixture = new Fixture();
-    const reply = await fixture.handle(request('VM.create', { vmParams: { xml: '<domain/>' } }));
-    assert.deepEqual(fixture.sink.held, [idB]);
+    const { operations } = fixture;
+    const whileRunning: string[][] = [];
+    fixture.operations = {
+      ...operations,
+      create: (text) => {
+        whileRunning.push([...fixture.sink.held]);
+        return operations.create(text);
+      },
+    };
+    const xml = `<domain type='kvm'><name>b</name><uuid>\n ${idB.toUpperCase()} </uuid></domain>`;
+    const reply = await fixture.handle(request('VM.create', { vmID: idA, vmParams: { xml } }));
+    assert.deepEqual([whileRunning, fixture.sink.held], [[[idB]], [idB]]);
     reply?.sent();
     assert.deepEqual(fixture.sink.held, []);
   });
