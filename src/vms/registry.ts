@@ -205,7 +205,7 @@ export class Registry implements VmSource {
     try {
       this.parts.publish({ topic: `|virt|VM_status|${id}`, id, payload, notifyTime });
     } catch (error) {
-      this.parts.log.error({ vmId: id, error }, 'An event could not be published');
+      this.parts.log.error({ vmId: id, err: error }, 'An event could not be published');
     }
   }
 
@@ -214,7 +214,7 @@ export class Registry implements VmSource {
       try {
         listener(id, after, before);
       } catch (error) {
-        this.parts.log.error({ vmId: id, error }, 'A listener of VM changes failed');
+        this.parts.log.error({ vmId: id, err: error }, 'A listener of VM changes failed');
       }
     }
   }

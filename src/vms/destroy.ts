@@ -1,0 +1,110 @@
+/**
+ * VM.destroy: end the domain, announce Down, remove the definition, forget the VM.
+ *
+ * A VM that is being started is cancelled first (exit 0/10). A repeated request joins the one under way. The Down
+ * event always goes out, whether or not libvirt's own event comes in time.
+ */
+import { HypervisorError } from '../domain/hypervisor.js';
+import type { VmId } from '../domain/ids.js';
+import type { Vm } from '../domain/vm.js';
+import { isActive } from '../domain/vm-found.js';
+import { VerbError } from '../domain/errors.js';
+import type { Creation } from './create.js';
+import { nameOf, notConnected, verbError } from './operation.js';
+import type { OperationsParts } from './operation.js';
+
+const VERB = 'VM.destroy';
+const CANCEL_DEADLINE_MS = 60_000;
+
+export class Destruction {
+  readonly #running = new Map<VmId, Promise<void>>();
+
+  constructor(
+    private readonly parts: OperationsParts,
+    private readonly creation: Creation,
+  ) {}
+
+  run(vm: Vm, gracefulAttempts: number): Promise<void> {
+    const running = this.#running.get(vm.id);
+    if (running) return running;
+    const destruction = this.#run(vm, gracefulAttempts).finally(() => this.#running.delete(vm.id));
+    this.#running.set(vm.id, destruction);
+    return destruction;
+  }
+
+  async #run(vm: Vm, gracefulAttempts: number): Promise<void> {
+    const { registry, hypervisor } = this.parts;
+    const { id, name } = vm;
+    if (hypervisor.status.state !== 'open') throw notConnected(vm, hypervisor.status.reason);
+    await this.#cancelStart(vm);
+    const release = registry.locks.take(id, name, VERB);
+    try {
+      await this.#end(id, gracefulAttempts);
+      await this.#remove(vm);
+      registry.forget(id);
+    } catch (error) {
+      registry.move(id, 'destroy-failed');
+      registry.doubt(id);
+      throw verbError(error, vm, VERB, 'destroyErr');
+    } finally {
+      release();
+    }
+  }
+
+  async #cancelStart(vm: Vm): Promise<void> {
+    const cancelled = this.creation.cancel(vm.id);
+    if (!cancelled) return;
+    let giveUp: () => void = () => undefined;
+    const late = new Promise<'late'>((resolve) => {
+      giveUp = this.parts.clock.after(CANCEL_DEADLINE_MS, () => resolve('late'));
+    });
+    const outcome = await Promise.race([cancelled, late]);
+    giveUp();
+    if (outcome === 'late') {
+      const sentence = `${nameOf(vm)} is still being started and could not be stopped in ${CANCEL_DEADLINE_MS / 1000} s`;
+      throw new VerbError('destroyErr', sentence);
+    }
+  }
+
+  /** Ends the domain if it runs, and commits Down. */
+  async #end(id: VmId, gracefulAttempts: number): Promise<void> {
+    const { registry, hypervisor } = this.parts;
+    if (registry.get(id)?.internal === 'Down') {
+      // Somebody may have started it again, which has not come to us yet: removing its definition would not stop it.
+      const state = await hypervisor.domainState(id).catch(unlessOver);
+      if (!state || !isActive(state)) return;
+    }
+    registry.move(id, 'destroy-begun');
+    if (!(await this.#endGracefully(id, gracefulAttempts))) {
+      await hypervisor.destroy(id, { graceful: false }).catch(unlessOver);
+    }
+    registry.move(id, 'destroyed');
+  }
+
+  /** True where QEMU has ended; false where it has to be killed. */
+  async #endGracefully(id: VmId, attempts: number): Promise<boolean> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      try {
+        await this.parts.hypervisor.destroy(id, { graceful: true }).catch(unlessOver);
+        return true;
+      } catch (error) {
+        const kind = error instanceof HypervisorError ? error.kind : undefined;
+        if (kind !== 'failed' && kind !== 'timeout') throw error;
+      }
+    }
+    return false;
+  }
+
+  /** The definition of a domain that this API did not make is left to its owner. */
+  async #remove({ id, external }: Vm): Promise<void> {
+    if (!external) await this.parts.hypervisor.undefine(id).catch(unlessOver);
+  }
+}
+
+/** "Not there" and "not running" are what a destroy wants. */
+function unlessOver(error: unknown): undefined {
+  if (error instanceof HypervisorError && (error.kind === 'no-domain' || error.kind === 'invalid-state')) {
+    return undefined;
+  }
+  throw error;
+}

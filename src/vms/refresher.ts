@@ -1,0 +1,251 @@
+/**
+ * Reads again what is in doubt: a queue of VM ids with what is needed of each (never states: those would be old by
+ * the time they are applied), served a few at a time.
+ *
+ * An answer is applied only if nothing happened to the VM since it was asked for. While the hypervisor is away the
+ * queue waits for resume().
+ */
+import { HypervisorError } from '../domain/hypervisor.js';
+import type { DiskError, DomainState, Hypervisor } from '../domain/hypervisor.js';
+import type { VmId } from '../domain/ids.js';
+import type { PauseCode, Vm } from '../domain/vm.js';
+import { causesOfFound, isActive, isStarting } from '../domain/vm-found.js';
+import type { Logger } from '../util/log.js';
+import { RateLimiter } from '../util/log.js';
+import type { Clock } from '../util/time.js';
+import { adopt } from './adoption.js';
+import type { Found } from './adoption.js';
+import { hasComeUp } from './announcement.js';
+import type { Registry } from './registry.js';
+
+const needs = ['state', 'xml', 'disk-errors', 'scheduler', 'balloon'] as const;
+export type Need = (typeof needs)[number];
+
+export interface RefresherParts {
+  readonly hypervisor: Hypervisor;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Seconds; 0 leaves balloons alone. */
+  readonly balloonPeriodSec: number;
+}
+
+const WIDTH = 4;
+
+export class Refresher {
+  readonly #queue = new Map<VmId, Set<Need>>();
+  readonly #serving = new Set<VmId>();
+  readonly #stopped = new AbortController();
+  readonly #removers: (() => void)[] = [];
+  readonly #quiet: RateLimiter;
+  readonly #readers: Readonly<Record<Need, (id: VmId) => Promise<unknown>>> = {
+    state: (id) => this.reload(id),
+    xml: (id) => this.#readXml(id),
+    'disk-errors': (id) => this.#readDiskErrors(id),
+    scheduler: (id) => this.#readScheduler(id),
+    balloon: (id) => this.#setBalloonPeriod(id),
+  };
+
+  constructor(private readonly parts: RefresherParts) {
+    this.#quiet = new RateLimiter(parts.clock);
+  }
+
+  /** Follows the registry: a VM that has come up has a scheduler and a balloon, a pause has a reason. */
+  start(): void {
+    const { registry } = this.parts;
+    this.#removers.push(
+      registry.onDoubt((id) => this.request(id, 'state')),
+      registry.onChange((id, after, before) => {
+        if (!after) return;
+        if (hasComeUp(before, after)) this.request(id, 'scheduler', 'balloon');
+        if (after.pauseCode === 'EOTHER' && before?.pauseCode !== 'EOTHER') this.request(id, 'disk-errors');
+      }),
+    );
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+    for (const remove of this.#removers.splice(0)) remove();
+    this.#queue.clear();
+  }
+
+  request(id: VmId, ...wanted: readonly Need[]): void {
+    const queued = this.#queue.get(id) ?? new Set();
+    for (const need of wanted) queued.add(need);
+    this.#queue.set(id, queued);
+    this.resume();
+  }
+
+  /** Serves what is queued; called again when the hypervisor is back. */
+  resume(): void {
+    if (this.#stopped.signal.aborted || this.parts.hypervisor.status.state !== 'open') return;
+    for (const [id, wanted] of this.#queue) {
+      if (this.#serving.size >= WIDTH) return;
+      if (this.#serving.has(id)) continue;
+      this.#queue.delete(id);
+      this.#serving.add(id);
+      void this.#serve(id, wanted);
+    }
+  }
+
+  /**
+   * Reads the domain's state and brings the record to it; adopts a running domain that has no record, or whose record
+   * is Down. True where the reported status changed or the VM appeared.
+   * @throws HypervisorError
+   */
+  async reload(id: VmId): Promise<boolean> {
+    const { registry, hypervisor, clock } = this.parts;
+    const watch = registry.watch();
+    const isStale = (): boolean => {
+      if (!watch.touched(id)) return false;
+      this.request(id, 'state');
+      return true;
+    };
+    try {
+      const found = await this.read(id);
+      if (isStale()) return false;
+      const vm = registry.get(id);
+      if (vm && vm.internal !== 'Down') return this.#repair(vm, found);
+      if (!found || !isActive(found.state) || isStarting(found.state)) return false;
+      const domain = await hypervisor.describe(id, this.#options);
+      return !isStale() && adopt(registry, clock, domain, found) !== undefined;
+    } catch (error) {
+      if (kindOf(error) === 'no-domain') return false;
+      throw error;
+    } finally {
+      watch.end();
+    }
+  }
+
+  /**
+   * The domain's state, and its job where that decides the status; undefined where there is no such domain.
+   * @param state where it is known already
+   */
+  async read(id: VmId, state?: DomainState): Promise<Found | undefined> {
+    const { hypervisor, registry } = this.parts;
+    const known = registry.get(id);
+    try {
+      const found = state ?? (await hypervisor.domainState(id, this.#options));
+      if (!isActive(found) || (known && isSettled(known))) return { state: found };
+      const job = await hypervisor.activeJob(id, this.#options).catch(withoutJobs);
+      return { state: found, ...(job !== undefined && { job }) };
+    } catch (error) {
+      if (kindOf(error) === 'no-domain') return undefined;
+      throw error;
+    }
+  }
+
+  get #options(): { readonly signal: AbortSignal } {
+    return { signal: this.#stopped.signal };
+  }
+
+  #repair(vm: Vm, found: Found | undefined): boolean {
+    const { registry } = this.parts;
+    // The operation that starts the VM says itself how the start went.
+    if (isBeingStarted(vm) && registry.locks.running(vm.id) !== undefined) return false;
+    const causes = found ? causesOfFound(found.state, found.job) : (['vanished'] as const);
+    const after = registry.change(vm.id, { causes });
+    return after?.status !== vm.status;
+  }
+
+  async #serve(id: VmId, wanted: ReadonlySet<Need>): Promise<void> {
+    for (const need of needs) {
+      if (!wanted.has(need)) continue;
+      try {
+        await this.#readers[need](id);
+      } catch (error) {
+        this.#failed(id, need, error);
+      }
+    }
+    this.#serving.delete(id);
+    this.resume();
+  }
+
+  #failed(id: VmId, need: Need, error: unknown): void {
+    const kind = kindOf(error);
+    if (this.#stopped.signal.aborted || kind === 'no-domain' || kind === 'aborted') return;
+    if (kind === 'unavailable') {
+      const queued = this.#queue.get(id) ?? new Set();
+      this.#queue.set(id, queued.add(need));
+      return;
+    }
+    const { log, registry } = this.parts;
+    this.#quiet.run(`${need} ${kind}`, (swallowed) =>
+      log.warn(
+        { vmId: id, name: registry.get(id)?.name, need, err: error, swallowed },
+        'A VM could not be read; the next compare tries again',
+      ),
+    );
+  }
+
+  async #readXml(id: VmId): Promise<void> {
+    const { registry, hypervisor } = this.parts;
+    const vm = registry.get(id);
+    if (!vm || vm.internal === 'Down') return;
+    const domain = await hypervisor.describe(id, this.#options);
+    if (registry.get(id)?.internal !== 'Down') updateDescription(registry, domain);
+  }
+
+  async #readDiskErrors(id: VmId): Promise<void> {
+    const { registry, hypervisor } = this.parts;
+    if (!isStoppedByError(registry.get(id))) return;
+    const pauseCode = pauseCodeOf(await hypervisor.diskErrors(id, this.#options));
+    if (pauseCode && isStoppedByError(registry.get(id))) registry.move(id, 'disk-errors-read', { pauseCode });
+  }
+
+  async #readScheduler(id: VmId): Promise<void> {
+    const { registry, hypervisor } = this.parts;
+    if (!registry.get(id)) return;
+    registry.change(id, { facts: await hypervisor.scheduler(id, this.#options) });
+  }
+
+  async #setBalloonPeriod(id: VmId): Promise<void> {
+    const { registry, hypervisor, balloonPeriodSec } = this.parts;
+    const vm = registry.get(id);
+    if (!vm?.domain || vm.internal === 'Down' || balloonPeriodSec === 0) return;
+    const { balloonModel, balloonPeriodSec: present = 0 } = vm.domain;
+    if (balloonModel === '' || balloonModel === 'none' || present > 0) return;
+    await hypervisor.setMemoryStatsPeriod(id, balloonPeriodSec, this.#options);
+  }
+}
+
+/** Replaces the VM's description where it differs; readers compare by identity. */
+export function updateDescription(registry: Registry, domain: Vm['domain'] & object): void {
+  if (registry.get(domain.id)?.domain?.xml !== domain.xml) registry.change(domain.id, { facts: { domain } });
+}
+
+/** Its status follows from the domain's state alone. */
+export function isSettled(vm: Vm): boolean {
+  return vm.internal === 'Up' || vm.internal === 'Paused' || vm.internal === 'Powering down';
+}
+
+export function isBeingStarted(vm: Vm): boolean {
+  return vm.internal === 'WaitForLaunch' || vm.internal === 'Restoring state';
+}
+
+/** A pause that the guest's disks may be the reason of. */
+function isStoppedByError(vm: Vm | undefined): boolean {
+  return vm?.internal === 'Paused' && vm.pauseCode !== 'NOERR' && vm.pauseCode !== 'POSTCOPY';
+}
+
+/** An I/O error goes before missing space: more space would not help. */
+function pauseCodeOf(errors: readonly DiskError[]): PauseCode | undefined {
+  if (errors.some(({ error }) => error === 'unspecified')) return 'EIO';
+  return errors.some(({ error }) => error === 'no-space') ? 'ENOSPC' : undefined;
+}
+
+function kindOf(error: unknown): HypervisorError['kind'] | undefined {
+  return error instanceof HypervisorError ? error.kind : undefined;
+}
+
+/** Not every hypervisor has jobs, and a VM is not less of a VM for a job that cannot be read. */
+function withoutJobs(error: unknown): undefined {
+  if (concernsOneVm(error) && kindOf(error) !== 'no-domain') return undefined;
+  throw error;
+}
+
+/** False where the next call would fail as well, whatever VM it is for. */
+export function concernsOneVm(error: unknown): boolean {
+  const kind = kindOf(error);
+  return kind !== undefined && kind !== 'unavailable' && kind !== 'aborted';
+}
