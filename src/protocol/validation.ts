@@ -19,7 +19,13 @@ export function createValidator(options: Options = {}): Ajv {
 
 /** Validates calls. Each verb's schema is compiled at its first call, since compiling all would delay the start. */
 export class ParamsValidator {
-  readonly #ajv = createValidator({ coerceTypes: true, useDefaults: true });
+  /** The schemas themselves are checked by their contract test: doing it at each start would cost tens of ms. */
+  readonly #ajv = createValidator({
+    coerceTypes: true,
+    useDefaults: true,
+    validateSchema: false,
+    meta: false,
+  });
   readonly #compiled = new Map<VerbName, ValidateFunction>();
 
   /**
