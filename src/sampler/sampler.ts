@@ -69,6 +69,7 @@ export class Sampler implements Service {
   readonly #cancellers: (() => void)[] = [];
   #cancelNewcomers: (() => void) | undefined;
   #cycles = 0;
+  #lastCycle: { readonly endedMs: number; readonly tookMs: number } | undefined;
 
   constructor(options: SamplerOptions) {
     this.#options = options;
@@ -97,6 +98,11 @@ export class Sampler implements Service {
 
   get snapshot(): StatsSnapshot {
     return this.#tracked.snapshot;
+  }
+
+  /** The last full cycle that ended: when, monotonic ms, and how long it took. */
+  get lastCycle(): { readonly endedMs: number; readonly tookMs: number } | undefined {
+    return this.#lastCycle;
   }
 
   /** Age of the oldest monitor-backed sample of a running or paused VM; 0 without such VMs. */
@@ -216,7 +222,9 @@ export class Sampler implements Service {
     });
     this.#tracked.flushTally();
     if (!cycle.full) return;
-    snapshot.finishCycle(clock.nowMs());
+    const endedMs = clock.nowMs();
+    snapshot.finishCycle(endedMs);
+    this.#lastCycle = { endedMs, tookMs: endedMs - cycle.startMs };
     metrics.sampler_ticks_total.inc({ result: lateVms > 0 ? 'partial' : 'ok' });
   }
 }
