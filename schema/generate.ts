@@ -51,12 +51,15 @@ export async function generateTypes(): Promise<string> {
     unreachableDefinitions: true,
     style: { printWidth: 110, singleQuote: true, trailingComma: 'all' },
   });
-  return text.replaceAll(provenance, '');
+  return text.replaceAll(provenance, '').replaceAll(anInterface, 'export type $1 = {\n$2};\n');
 }
 
 /** A remark of the generator under each definition that says nothing. */
 const provenance =
   / \*\n \* This interface was referenced by .*\n \* via the .*\n(?= \*\/)|\/\*\*\n \* This interface was referenced by .*\n \* via the .*\n \*\/\n/g;
+
+/** Only a type alias can be passed where any Record<string, unknown> is taken. */
+const anInterface = /^export interface (\w+) \{\n([^]*?)^\}\n/gm;
 
 /** A handler always finds parameters that have a default, since validation fills them in. */
 function withDefaults(params: JsonSchema): JsonSchema {

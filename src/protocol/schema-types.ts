@@ -63,7 +63,7 @@ export type ExitCode = number;
  */
 export type ExitReason = number;
 
-export interface VerbTypes {
+export type VerbTypes = {
   'Host.ping': {
     params: {};
     input: {};
@@ -331,19 +331,19 @@ export interface VerbTypes {
       [k: string]: unknown;
     };
   };
-}
+};
 /**
  * A VM in a list.
  */
-export interface VmBrief {
+export type VmBrief = {
   vmId: VmId;
   status: VmStatus;
   statusTime: StatusTime;
-}
+};
 /**
  * A VM that is not Down. Members that come from samples are absent, or the default, before two samples exist.
  */
-export interface VmStatsLive {
+export type VmStatsLive = {
   statusTime: VmStatsUint;
   status:
     | 'Up'
@@ -421,21 +421,21 @@ export interface VmStatsLive {
   appsList: string[];
   guestIPs: string;
   guestFQDN: string;
-}
-export interface VmStatsDisplay {
+};
+export type VmStatsDisplay = {
   type: string;
   port: string;
   tlsPort: string;
   ipAddress: string;
-}
-export interface VmStatsTuning {
+};
+export type VmStatsTuning = {
   name: string;
   path: string;
   ioTune: {
     [k: string]: VmStatsInt;
   };
-}
-export interface VmStatsNic {
+};
+export type VmStatsNic = {
   macAddr: string;
   name: string;
   speed: '100' | '1000';
@@ -450,8 +450,8 @@ export interface VmStatsNic {
    * Monotonic seconds at which the counters were read; always written with a fraction.
    */
   sampleTime: number;
-}
-export interface VmStatsDisk {
+};
+export type VmStatsDisk = {
   truesize: VmStatsUint;
   apparentsize: VmStatsUint;
   readRate: VmStatsFloat;
@@ -465,21 +465,21 @@ export interface VmStatsDisk {
   writtenBytes: VmStatsUint;
   imageID?: string;
   lunGUID?: string;
-}
+};
 /**
  * KiB.
  */
-export interface VmStatsBalloon {
+export type VmStatsBalloon = {
   balloon_max: VmStatsUint;
   balloon_min: VmStatsUint;
   balloon_cur: VmStatsUint;
   balloon_target: VmStatsUint;
   ballooning_enabled: boolean;
-}
+};
 /**
  * Sizes in KiB, the rest per second.
  */
-export interface VmStatsMemory {
+export type VmStatsMemory = {
   mem_total: VmStatsUint;
   mem_unused?: VmStatsUint;
   mem_free?: VmStatsUint;
@@ -488,11 +488,11 @@ export interface VmStatsMemory {
   majflt: number;
   minflt: number;
   pageflt: number;
-}
+};
 /**
  * A VM that ended and was not destroyed yet: nothing but why.
  */
-export interface VmStatsDown {
+export type VmStatsDown = {
   statusTime: VmStatsUint;
   status: 'Down';
   vmId: string;
@@ -500,11 +500,11 @@ export interface VmStatsDown {
   exitMessage: string;
   exitReason: number;
   timeOffset?: VmStatsInt;
-}
+};
 /**
  * How the agent itself is.
  */
-export interface Health {
+export type Health = {
   /**
    * starting: verbs answer 99; degraded: at least one problem is listed; stopping: going away.
    */
@@ -567,11 +567,11 @@ export interface Health {
    * Names this run of the agent in event positions.
    */
   epoch: string;
-}
+};
 /**
  * A point in the sequence of events.
  */
-export interface EventPosition {
+export type EventPosition = {
   /**
    * Names one run of the agent.
    */
@@ -580,11 +580,11 @@ export interface EventPosition {
    * Number of the event, from 1.
    */
   seq: number;
-}
+};
 /**
  * An event as it was sent, with its number.
  */
-export interface NumberedEvent {
+export type NumberedEvent = {
   seq: number;
   /**
    * The topic, e.g. |virt|VM_status|<vmId>.
@@ -593,11 +593,11 @@ export interface NumberedEvent {
   params: {
     [k: string]: unknown;
   };
-}
+};
 /**
  * Status of one VM: all that its status events would have told.
  */
-export interface StatusBlock {
+export type StatusBlock = {
   vmId: VmId;
   status: VmStatus;
   statusTime: StatusTime;
@@ -609,18 +609,18 @@ export interface StatusBlock {
    * Offset of the guest's clock in seconds, decimal text.
    */
   timeOffset?: string;
-}
-export interface VmStatusParams {
+};
+export type VmStatusParams = {
   /**
    * 2^31-1 plus the host's monotonic clock in ms: the clock of statusTime.
    */
   notify_time: number;
   [k: string]: VmStatusChange | number;
-}
+};
 /**
  * What changed. Other members of the statistics record may be among them.
  */
-export interface VmStatusChange {
+export type VmStatusChange = {
   status: VmStatus;
   vmId?: VmId;
   pauseCode?: PauseCode;
@@ -637,4 +637,4 @@ export interface VmStatusChange {
     path?: string;
   };
   [k: string]: unknown;
-}
+};
