@@ -61,9 +61,12 @@ export class Call {
     return domain;
   }
 
-  /** Runs `action` when the domain's monitor has answered: at once, later, or never (see MonitorLock). */
+  /**
+   * Runs `action` when the domain's monitor has answered: at once, later, or never (see MonitorLock). A domain that does
+   * not run has no monitor to ask.
+   */
   withMonitor<T>(domain: SimulatedDomain, action: () => T): T | Promise<T> {
-    const wait = domain.monitor.enter() ?? this.serve(1);
+    const wait = domain.active ? (domain.monitor.enter() ?? this.serve(1)) : undefined;
     return wait ? wait.then(action) : action();
   }
 

@@ -65,6 +65,16 @@ export interface DomainDefaults {
   readonly memoryMiB?: number;
 }
 
+interface ManagedDisk {
+  readonly config: DiskConfig;
+  readonly imageId: string;
+  readonly volumeId: string;
+}
+
+/** One storage domain in one pool, the same on every simulated host: hosts of a cluster share their storage. */
+const STORAGE_ID = seededUuid(0, 'storage');
+const POOL_ID = seededUuid(0, 'pool');
+
 /** The index-th domain of a host, 1-based: `vm-0001`. Every tenth has no ovirt-vm metadata: it is "external". */
 export function makeConfig(seed: number, index: number, defaults: DomainDefaults = {}): DomainConfig {
   const name = `vm-${index.toString().padStart(4, '0')}`;
@@ -84,12 +94,12 @@ export function makeConfig(seed: number, index: number, defaults: DomainDefaults
     maxVcpus: vcpus,
     machine: 'pc-q35-7.2',
     acpi: true,
-    disks,
+    disks: disks.map(({ config }) => config),
     nics,
     vncListen: '127.0.0.1',
     guestAgent: true,
     balloonPeriodSec: 5,
-    metadata: managed ? new Map([[OVIRT_VM_URI, ovirtMetadata(memoryKiB, disks, seed, index)]]) : new Map(),
+    metadata: managed ? new Map([[OVIRT_VM_URI, ovirtMetadata(memoryKiB, disks)]]) : new Map(),
   };
 }
 
@@ -102,19 +112,22 @@ export function diskName(prefix: string, index: number): string {
   return prefix + letters;
 }
 
-function makeDisk(seed: number, index: number, disk: number): DiskConfig {
-  const image = seededUuid(seed, `image/${index}/${disk}`);
-  const volume = seededUuid(seed, `volume/${index}/${disk}`);
-  const base = `/rhev/data-center/mnt/nas.example.com:_exports_data/${seededUuid(seed, 'storage')}/images`;
+function makeDisk(seed: number, index: number, disk: number): ManagedDisk {
+  const imageId = seededUuid(seed, `image/${index}/${disk}`);
+  const volumeId = seededUuid(seed, `volume/${index}/${disk}`);
   return {
-    target: diskName('vd', disk),
-    bus: 'virtio',
-    device: 'disk',
-    format: 'qcow2',
-    type: 'file',
-    path: `${base}/${image}/${volume}`,
-    capacityBytes: (disk + 1) * 16 * 2 ** 30,
-    serial: image,
+    imageId,
+    volumeId,
+    config: {
+      target: diskName('vd', disk),
+      bus: 'virtio',
+      device: 'disk',
+      format: 'qcow2',
+      type: 'file',
+      path: `/rhev/data-center/mnt/nas.example.com:_exports_data/${STORAGE_ID}/images/${imageId}/${volumeId}`,
+      capacityBytes: (disk + 1) * 16 * 2 ** 30,
+      serial: imageId,
+    },
   };
 }
 
@@ -124,22 +137,13 @@ function makeNic(index: number, nic: number): NicConfig {
   return { mac: `52:54:00:${tail.join(':')}`, bridge: 'ovirtmgmt', model: 'virtio' };
 }
 
-function ovirtMetadata(
-  memoryKiB: number,
-  disks: readonly DiskConfig[],
-  seed: number,
-  index: number,
-): MetadataElement {
-  const pool = seededUuid(seed, 'pool');
-  const storage = seededUuid(seed, 'storage');
-  const devices = disks.map((disk, number) => {
-    const image = seededUuid(seed, `image/${index}/${number}`);
-    const volume = seededUuid(seed, `volume/${index}/${number}`);
-    return (
-      `  <device devtype="disk" name="${disk.target}">\n    <domainID>${storage}</domainID>\n` +
-      `    <imageID>${image}</imageID>\n    <poolID>${pool}</poolID>\n    <volumeID>${volume}</volumeID>\n  </device>\n`
-    );
-  });
+function ovirtMetadata(memoryKiB: number, disks: readonly ManagedDisk[]): MetadataElement {
+  const devices = disks.map(
+    ({ config, imageId, volumeId }) =>
+      `  <device devtype="disk" name="${config.target}">\n    <domainID>${STORAGE_ID}</domainID>\n` +
+      `    <imageID>${imageId}</imageID>\n    <poolID>${POOL_ID}</poolID>\n` +
+      `    <volumeID>${volumeId}</volumeID>\n  </device>\n`,
+  );
   const xml =
     `<vm>\n  <ballooningEnabled type="bool">true</ballooningEnabled>\n  <clusterVersion>4.7</clusterVersion>\n` +
     `  <launchPaused type="bool">false</launchPaused>\n` +

@@ -2,193 +2,180 @@
  * Reads the domain XML that a client defines or starts. Lenient: what the simulated host does not know is left out of
  * the domain; what a domain cannot be without (name, memory) is a Fault with libvirt's number.
  */
-import { XMLBuilder, XMLParser } from 'fast-xml-parser';
+import { parseXmlTree } from '../libvirt/xml-tree.js';
+import type { XmlElement } from '../libvirt/xml-tree.js';
 import type { DiskConfig, DomainConfig, MetadataElement, NicConfig } from './domain-config.js';
 import { diskName } from './domain-config.js';
+import { escapeXml } from './domain-xml.js';
 import { Fault } from './fault.js';
 
-const ATTRIBUTES = '@';
-const TEXT = '#text';
-type Node = Record<string, unknown>;
-
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: ATTRIBUTES,
-  parseTagValue: false,
-  stopNodes: ['domain.metadata'],
-  isArray: (name) => ['disk', 'interface', 'channel', 'graphics'].includes(name),
-});
-const orderedOptions = { ignoreAttributes: false, preserveOrder: true, parseTagValue: false } as const;
-const orderedParser = new XMLParser(orderedOptions);
-const builder = new XMLBuilder({ ...orderedOptions, format: true, indentBy: '  ' });
+/** XML does not tell how large a disk's image is. */
+const DISK_BYTES = 16 * 2 ** 30;
 
 /** @param makeUuid gives the identity of a domain whose XML has none */
 export function parseDomain(xml: string, makeUuid: () => string): DomainConfig {
-  const domain = child(parseDocument(xml), 'domain');
-  if (!domain) throw new Fault('xml-error', 'unexpected root element, expecting <domain>');
-  const name = textOf(domain['name']);
-  if (name === undefined || name === '') throw new Fault('xml-error', 'missing name information');
-  const memoryKiB = readKiB(domain['memory']);
+  const domain = parseDocument(xml);
+  if (domain.name !== 'domain') {
+    throw new Fault('xml-error', `unexpected root element <${domain.name}>, expecting <domain>`);
+  }
+  const name = domain.child('name')?.text() ?? '';
+  if (name === '') throw new Fault('xml-error', 'missing name information');
+  const memoryKiB = readKiB(domain.child('memory'));
   if (memoryKiB === undefined) throw new Fault('xml-error', 'missing memory element');
-  const devices = child(domain, 'devices') ?? {};
-  const maxVcpus = Number(textOf(domain['vcpu']) ?? 1) || 1;
-  const graphics = children(devices, 'graphics')[0];
-  const title = textOf(domain['title']);
-  const description = textOf(domain['description']);
+  const devices = domain.child('devices');
+  const maxVcpus = Number(domain.child('vcpu')?.text() ?? 1) || 1;
+  const vncListen = readVncListen(devices);
+  const title = domain.child('title')?.text();
+  const description = domain.child('description')?.text();
   const balloonPeriodSec = readBalloonPeriod(devices);
   return {
     name,
-    uuid: (textOf(domain['uuid']) ?? makeUuid()).toLowerCase(),
+    uuid: (domain.child('uuid')?.text() ?? makeUuid()).trim().toLowerCase(),
     memoryKiB,
-    currentMemoryKiB: readKiB(domain['currentMemory']) ?? memoryKiB,
-    vcpus: Number(attribute(child(domain, 'vcpu'), 'current') ?? maxVcpus) || maxVcpus,
+    currentMemoryKiB: readKiB(domain.child('currentMemory')) ?? memoryKiB,
+    vcpus: Number(domain.child('vcpu')?.attribute('current') ?? maxVcpus) || maxVcpus,
     maxVcpus,
-    machine: attribute(child(child(domain, 'os'), 'type'), 'machine') ?? 'pc-q35-7.2',
-    acpi: domain['features'] !== undefined && 'acpi' in (child(domain, 'features') ?? {}),
-    disks: children(devices, 'disk').map(readDisk),
-    nics: children(devices, 'interface').map(readNic),
-    guestAgent: children(devices, 'channel').some(
-      (channel) => attribute(child(channel, 'target'), 'name') === 'org.qemu.guest_agent.0',
+    machine: domain.at('os', 'type')?.attribute('machine') ?? 'pc-q35-7.2',
+    acpi: domain.at('features', 'acpi') !== undefined,
+    disks: (devices?.children('disk') ?? []).map(readDisk),
+    nics: (devices?.children('interface') ?? []).map(readNic),
+    guestAgent: (devices?.children('channel') ?? []).some(
+      (channel) => channel.child('target')?.attribute('name') === 'org.qemu.guest_agent.0',
     ),
-    ...(graphics && { vncListen: attribute(graphics, 'listen') ?? '127.0.0.1' }),
+    ...(vncListen !== undefined && { vncListen }),
     ...(balloonPeriodSec !== undefined && { balloonPeriodSec }),
     ...(title !== undefined && { title }),
     ...(description !== undefined && { description }),
-    metadata: readMetadata(textOf(domain['metadata'])),
+    metadata: readMetadata(domain.child('metadata')),
   };
 }
 
-/** One metadata element as a client hands it to virDomainSetMetadata; throws where it is not well-formed. */
+/** One metadata element as a client hands it to virDomainSetMetadata. */
 export function parseMetadataElement(xml: string, key: string): MetadataElement {
-  const elements = orderedParser.parse(checked(xml)) as Node[];
-  const element = elements.find((node) => !('?xml' in node));
-  if (!element) throw new Fault('xml-detail', 'Start tag expected');
-  return { key, xml: builder.build([element]).trim() };
+  return { key, xml: printPlain(parseDocument(xml), key, '') };
 }
 
-function parseDocument(xml: string): Node {
-  return parser.parse(checked(xml)) as Node;
-}
-
-function checked(xml: string): string {
+function parseDocument(xml: string): XmlElement {
+  const fault = findFault(xml);
+  if (fault !== undefined) throw new Fault('xml-detail', fault);
   try {
-    new XMLParser({ stopNodes: [] }).parse(xml, true);
+    return parseXmlTree(xml);
   } catch (error) {
     throw new Fault('xml-detail', error instanceof Error ? error.message : String(error));
   }
-  return xml;
 }
 
-function readDisk(disk: Node, index: number): DiskConfig {
-  const target = child(disk, 'target');
-  const source = child(disk, 'source');
-  const device = attribute(disk, 'device');
+const IGNORED = /<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>/g;
+const TAG = /<(\/?)([\w:.-]+)((?:"[^"]*"|'[^']*'|[^'"<>])*)>/g;
+
+/** The parser forgives tags that do not match; a daemon does not. */
+function findFault(xml: string): string | undefined {
+  const open: string[] = [];
+  for (const [, closing, name, rest] of xml.replace(IGNORED, '').matchAll(TAG)) {
+    if (closing !== '') {
+      const expected = open.pop();
+      if (expected !== name) return `Opening and ending tag mismatch: ${expected ?? 'nothing'} and ${name!}`;
+    } else if (!rest!.endsWith('/')) open.push(name!);
+  }
+  return open.length > 0 ? `Premature end of data in tag ${open.at(-1)!}` : undefined;
+}
+
+function readDisk(disk: XmlElement, index: number): DiskConfig {
+  const target = disk.child('target');
+  const source = disk.child('source');
+  const device = disk.attribute('device');
   const alias = userAlias(disk);
-  const serial = textOf(disk['serial']);
+  const serial = disk.child('serial')?.text();
   return {
-    target: attribute(target, 'dev') ?? diskName('vd', index),
-    bus: attribute(target, 'bus') ?? 'virtio',
+    target: target?.attribute('dev') ?? diskName('vd', index),
+    bus: target?.attribute('bus') ?? 'virtio',
     device: device === 'cdrom' || device === 'floppy' || device === 'lun' ? device : 'disk',
-    format: attribute(child(disk, 'driver'), 'type') ?? 'raw',
-    type: attribute(disk, 'type') === 'block' ? 'block' : 'file',
-    path: attribute(source, 'file') ?? attribute(source, 'dev') ?? attribute(source, 'name') ?? '',
-    capacityBytes: 16 * 2 ** 30,
+    format: disk.child('driver')?.attribute('type') ?? 'raw',
+    type: disk.attribute('type') === 'block' ? 'block' : 'file',
+    path: source?.attribute('file') ?? source?.attribute('dev') ?? source?.attribute('name') ?? '',
+    capacityBytes: DISK_BYTES,
     ...(alias !== undefined && { alias }),
     ...(serial !== undefined && { serial }),
   };
 }
 
-function readNic(nic: Node): NicConfig {
+function readNic(nic: XmlElement): NicConfig {
   const alias = userAlias(nic);
-  const bridge = attribute(child(nic, 'source'), 'bridge') ?? attribute(child(nic, 'source'), 'network');
+  const source = nic.child('source');
+  const bridge = source?.attribute('bridge') ?? source?.attribute('network');
   return {
-    mac: attribute(child(nic, 'mac'), 'address') ?? '52:54:00:00:00:00',
-    model: attribute(child(nic, 'model'), 'type') ?? 'virtio',
+    mac: nic.child('mac')?.attribute('address') ?? '52:54:00:00:00:00',
+    model: nic.child('model')?.attribute('type') ?? 'virtio',
     ...(bridge !== undefined && { bridge }),
     ...(alias !== undefined && { alias }),
   };
 }
 
 /** libvirt keeps only aliases of the user's own, marked by their prefix. */
-function userAlias(device: Node): string | undefined {
-  const name = attribute(child(device, 'alias'), 'name');
+function userAlias(device: XmlElement): string | undefined {
+  const name = device.child('alias')?.attribute('name');
   return name?.startsWith('ua-') ? name : undefined;
 }
 
+function readVncListen(devices: XmlElement | undefined): string | undefined {
+  const graphics = devices?.child('graphics');
+  if (!graphics) return undefined;
+  return graphics.attribute('listen') ?? graphics.child('listen')?.attribute('address') ?? '127.0.0.1';
+}
+
 /** QEMU domains get a memballoon unless they refuse it by model 'none'. */
-function readBalloonPeriod(devices: Node): number | undefined {
-  const balloon = child(devices, 'memballoon');
-  if (attribute(balloon, 'model') === 'none') return undefined;
-  return Number(attribute(child(balloon, 'stats'), 'period') ?? 0) || 0;
+function readBalloonPeriod(devices: XmlElement | undefined): number | undefined {
+  const balloon = devices?.child('memballoon');
+  if (balloon?.attribute('model') === 'none') return undefined;
+  return Number(balloon?.child('stats')?.attribute('period') ?? 0) || 0;
 }
 
-function readMetadata(inner: string | undefined): ReadonlyMap<string, MetadataElement> {
-  const metadata = new Map<string, MetadataElement>();
-  if (inner === undefined || inner.trim() === '') return metadata;
-  for (const element of orderedParser.parse(inner) as Node[]) {
-    const tag = Object.keys(element).find((name) => name !== ':@' && name !== TEXT);
-    const key = tag?.split(':')[0];
-    const uri = key === undefined ? undefined : attributeNamed(element[':@'], `@_xmlns:${key}`);
-    if (key === undefined || uri === undefined) continue;
-    const text = builder
-      .build([element])
-      .trim()
-      .replace(` xmlns:${key}="${uri}"`, '')
-      .replaceAll(`<${key}:`, '<')
-      .replaceAll(`</${key}:`, '</');
-    metadata.set(uri, { key, xml: text });
+function readMetadata(metadata: XmlElement | undefined): ReadonlyMap<string, MetadataElement> {
+  const elements = new Map<string, MetadataElement>();
+  for (const element of metadata?.children() ?? []) {
+    const key = element.name.includes(':') ? element.name.slice(0, element.name.indexOf(':')) : '';
+    const uri = element.attribute(`xmlns:${key}`);
+    if (uri !== undefined) elements.set(uri, { key, xml: printPlain(element, key, '') });
   }
-  return metadata;
+  return elements;
 }
 
-const units: Record<string, number> = {
+/** The element without its prefix and namespace. Elements hold either text or elements here, never both. */
+function printPlain(element: XmlElement, key: string, indent: string): string {
+  const attributes = element
+    .attributeNames()
+    .filter((name) => name !== `xmlns:${key}`)
+    .map((name) => ` ${name}="${escapeXml(element.attribute(name) ?? '')}"`)
+    .join('');
+  const start = `${indent}<${element.localName}${attributes}`;
+  const children = element.children();
+  if (children.length > 0) {
+    const inner = children.map((child) => `${printPlain(child, key, `${indent}  `)}\n`).join('');
+    return `${start}>\n${inner}${indent}</${element.localName}>`;
+  }
+  const text = element.text();
+  return text === '' ? `${start}/>` : `${start}>${escapeXml(text)}</${element.localName}>`;
+}
+
+const units: Readonly<Record<string, number>> = {
   b: 1 / 1024,
   bytes: 1 / 1024,
+  KB: 1000 / 1024,
   k: 1,
   KiB: 1,
-  KB: 1000 / 1024,
+  MB: 1e6 / 1024,
   M: 1024,
   MiB: 1024,
-  MB: 1e6 / 1024,
+  GB: 1e9 / 1024,
   G: 2 ** 20,
   GiB: 2 ** 20,
-  GB: 1e9 / 1024,
+  TB: 1e12 / 1024,
+  T: 2 ** 30,
   TiB: 2 ** 30,
 };
 
-function readKiB(value: unknown): number | undefined {
-  const text = textOf(value);
-  if (text === undefined || !/^\s*\d+\s*$/.test(text)) return undefined;
-  const unit = attributeNamed(value, `${ATTRIBUTES}unit`) ?? 'KiB';
-  return Math.floor(Number(text) * (units[unit] ?? 1));
-}
-
-function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function child(node: Node | undefined, name: string): Node | undefined {
-  const value = node?.[name];
-  const first: unknown = Array.isArray(value) ? value[0] : value;
-  return isNode(first) ? first : undefined;
-}
-
-function children(node: Node, name: string): Node[] {
-  const value = node[name];
-  return Array.isArray(value) ? value.map((item) => (isNode(item) ? item : {})) : [];
-}
-
-function attribute(node: Node | undefined, name: string): string | undefined {
-  return attributeNamed(node, ATTRIBUTES + name);
-}
-
-function attributeNamed(node: unknown, name: string): string | undefined {
-  const value = isNode(node) ? node[name] : undefined;
-  return typeof value === 'string' ? value : undefined;
-}
-
-function textOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  const text = isNode(value) ? value[TEXT] : undefined;
-  return typeof text === 'string' ? text : undefined;
+function readKiB(element: XmlElement | undefined): number | undefined {
+  const text = element?.text().trim() ?? '';
+  if (!/^\d+$/.test(text)) return undefined;
+  return Math.floor(Number(text) * (units[element?.attribute('unit') ?? 'KiB'] ?? 1));
 }

@@ -36,12 +36,15 @@ function start(call: Call, dom: DomainHandle, flags: number): SimulatedDomain {
 function destroy(call: Call, dom: DomainHandle): void | Promise<void> {
   const domain = call.activeDomain(dom);
   const { lifecycle } = call.host;
-  if (!domain.monitor.hung) return lifecycle.destroy(domain, false);
+  if (!domain.monitor.hung) {
+    lifecycle.destroy(domain, false);
+    return;
+  }
   return call.delay(DESTROY_STUCK_MS).then(() => lifecycle.destroy(domain, domain.monitor.hung));
 }
 
 /** Runs a change of a running domain through its monitor. */
-function change(
+function control(
   call: Call,
   dom: DomainHandle,
   action: (domain: SimulatedDomain) => void,
@@ -72,14 +75,20 @@ export const findHandlers = {
   },
   DOMAIN_IS_ACTIVE: (call, { dom }) => ({ active: call.domain(dom).active ? 1 : 0 }),
   DOMAIN_IS_PERSISTENT: (call, { dom }) => ({ persistent: call.domain(dom).persistent ? 1 : 0 }),
-  DOMAIN_GET_OS_TYPE: (call, { dom }) => ({ type: call.domain(dom) && 'hvm' }),
+  DOMAIN_GET_OS_TYPE(call, { dom }) {
+    call.domain(dom);
+    return { type: 'hvm' };
+  },
   DOMAIN_GET_AUTOSTART: (call, { dom }) => ({ autostart: call.domain(dom).autostart ? 1 : 0 }),
   DOMAIN_SET_AUTOSTART(call, { dom, autostart }) {
     call.domain(dom).autostart = autostart !== 0;
   },
   DOMAIN_GET_MAX_MEMORY: (call, { dom }) => ({ memory: call.domain(dom).config.memoryKiB }),
   DOMAIN_GET_MAX_VCPUS: (call, { dom }) => ({ num: call.domain(dom).config.maxVcpus }),
-  DOMAIN_HAS_MANAGED_SAVE_IMAGE: (call, { dom }) => ({ result: call.domain(dom) && 0 }),
+  DOMAIN_HAS_MANAGED_SAVE_IMAGE(call, { dom }) {
+    call.domain(dom);
+    return { result: 0 };
+  },
 } as const satisfies Handlers;
 
 export const lifecycleHandlers = {
@@ -98,17 +107,17 @@ export const lifecycleHandlers = {
   },
   DOMAIN_DESTROY: (call, { dom }) => destroy(call, dom),
   DOMAIN_DESTROY_FLAGS: (call, { dom }) => destroy(call, dom),
-  DOMAIN_SUSPEND: (call, { dom }) => change(call, dom, (domain) => call.host.lifecycle.suspend(domain)),
-  DOMAIN_RESUME: (call, { dom }) => change(call, dom, (domain) => call.host.lifecycle.resume(domain)),
-  DOMAIN_SHUTDOWN: (call, { dom }) => change(call, dom, (domain) => call.host.lifecycle.shutdown(domain)),
+  DOMAIN_SUSPEND: (call, { dom }) => control(call, dom, (domain) => call.host.lifecycle.suspend(domain)),
+  DOMAIN_RESUME: (call, { dom }) => control(call, dom, (domain) => call.host.lifecycle.resume(domain)),
+  DOMAIN_SHUTDOWN: (call, { dom }) => control(call, dom, (domain) => call.host.lifecycle.shutdown(domain)),
   DOMAIN_SHUTDOWN_FLAGS: (call, { dom }) =>
-    change(call, dom, (domain) => call.host.lifecycle.shutdown(domain)),
-  DOMAIN_REBOOT: (call, { dom }) => change(call, dom, (domain) => call.host.lifecycle.reboot(domain)),
-  DOMAIN_RESET: (call, { dom }) => change(call, dom, (domain) => call.host.lifecycle.reset(domain)),
+    control(call, dom, (domain) => call.host.lifecycle.shutdown(domain)),
+  DOMAIN_REBOOT: (call, { dom }) => control(call, dom, (domain) => call.host.lifecycle.reboot(domain)),
+  DOMAIN_RESET: (call, { dom }) => control(call, dom, (domain) => call.host.lifecycle.reset(domain)),
   DOMAIN_SET_MEMORY_STATS_PERIOD(call, { dom, period }) {
     const domain = call.domain(dom);
-    const apply = () => call.host.configure(domain, { balloonPeriodSec: Math.max(0, period) });
-    return domain.active ? call.withMonitor(domain, apply) : apply();
+    const balloonPeriodSec = Math.max(0, period);
+    return call.withMonitor(domain, () => call.host.configure(domain, { balloonPeriodSec }));
   },
   DOMAIN_SET_MEMORY_FLAGS(call, { dom, memory, flags }) {
     const domain = call.domain(dom);
@@ -119,9 +128,8 @@ export const lifecycleHandlers = {
     if (!maximum && memory > domain.config.memoryKiB) {
       throw new Fault('invalid-argument', 'cannot set memory higher than max memory');
     }
-    const apply = () =>
-      call.host.configure(domain, maximum ? { memoryKiB: memory } : { currentMemoryKiB: memory });
-    return domain.active ? call.withMonitor(domain, apply) : apply();
+    const change = maximum ? { memoryKiB: memory } : { currentMemoryKiB: memory };
+    return call.withMonitor(domain, () => call.host.configure(domain, change));
   },
 } as const satisfies Handlers;
 

@@ -88,15 +88,14 @@ export const statsHandlers = {
   DOMAIN_GET_BLOCK_INFO(call, { dom, path }) {
     const domain = call.domain(dom);
     const disk = `block.${diskIndex(domain, path)}`;
-    const answer = () => {
+    return call.withMonitor(domain, () => {
       const value = read(call, domain);
       return {
         allocation: value(`${disk}.allocation`),
         capacity: value(`${disk}.capacity`),
         physical: value(`${disk}.physical`),
       };
-    };
-    return domain.active ? call.withMonitor(domain, answer) : answer();
+    });
   },
   DOMAIN_BLOCK_STATS(call, { dom, path }) {
     const domain = call.activeDomain(dom);
@@ -181,12 +180,18 @@ export const statsHandlers = {
     diskIndex(domain, path);
     return call.withJob(domain, () => ({ found: 0, type: 0, bandwidth: 0, cur: 0, end: 0 }));
   },
-  DOMAIN_GET_SCHEDULER_TYPE: (call, { dom }) => ({
-    type: call.domain(dom) && 'posix',
-    nparams: scheduler.length,
-  }),
-  DOMAIN_GET_SCHEDULER_PARAMETERS: (call, { dom, nparams }) => schedulerOf(call.domain(dom), nparams),
-  DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS: (call, { dom, nparams }) => schedulerOf(call.domain(dom), nparams),
+  DOMAIN_GET_SCHEDULER_TYPE(call, { dom }) {
+    call.domain(dom);
+    return { type: 'posix', nparams: scheduler.length };
+  },
+  DOMAIN_GET_SCHEDULER_PARAMETERS(call, { dom, nparams }) {
+    call.domain(dom);
+    return schedulerParams(nparams);
+  },
+  DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS(call, { dom, nparams }) {
+    call.domain(dom);
+    return schedulerParams(nparams);
+  },
   DOMAIN_INTERFACE_ADDRESSES(call, { dom, source }) {
     const domain = call.activeDomain(dom);
     const fromAgent = source === AddressSource.agent;
@@ -220,8 +225,9 @@ function address(text: string, prefix: number) {
   return { type: 0, address: text, prefix };
 }
 
-function schedulerOf(_domain: SimulatedDomain, nparams: number): { params: readonly TypedParam[] } {
-  if (nparams === 0)
+function schedulerParams(nparams: number): { params: readonly TypedParam[] } {
+  if (nparams <= 0) {
     throw new Fault('invalid-argument', 'nparams in virDomainGetSchedulerParameters must not be zero');
+  }
   return { params: scheduler.slice(0, nparams) };
 }

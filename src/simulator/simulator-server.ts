@@ -104,9 +104,11 @@ export class SimulatorServer implements Service {
     await closed;
   }
 
-  /** The domain's QEMU stops answering. @param idOrName uuid or name */
+  /** The QEMU of a running domain stops answering. @param idOrName uuid or name */
   hang(idOrName: string): void {
-    this.host.require(idOrName).monitor.hang();
+    const domain = this.host.require(idOrName);
+    this.host.lifecycle.requireActive(domain);
+    domain.monitor.hang();
   }
 
   /** The domain's QEMU answers again. */
