@@ -2,9 +2,9 @@
  * A dispatcher over fakes that a test can look into, and short ways to talk to it.
  */
 import assert from 'node:assert/strict';
-import type { Call, Handlers, HealthSource, HostFacts, VmOperations } from '../../../src/api/call.js';
+import type { HealthSource, HostFacts, VmOperations } from '../../../src/api/call.js';
 import { createDispatcher } from '../../../src/api/create-dispatcher.js';
-import { Dispatcher, type DispatcherLimits } from '../../../src/api/dispatcher.js';
+import type { Dispatcher, DispatcherLimits } from '../../../src/api/dispatcher.js';
 import type { EventPosition, EventSink, Peer, Reply, Subscription } from '../../../src/api/peer.js';
 import type { VmId } from '../../../src/domain/ids.js';
 import type { StatsSnapshot, Vm, VmSource } from '../../../src/domain/vm.js';
@@ -137,7 +137,7 @@ export class Fixture {
   health: HealthSource = { health: () => healthy };
   readonly dispatcher: Dispatcher;
 
-  constructor(options: { limits?: DispatcherLimits; handlers?: Partial<Handlers> } = {}) {
+  constructor(options: { limits?: DispatcherLimits } = {}) {
     for (const one of [vm(idA), vm(idB, { internal: 'Paused', status: 'Paused', pauseCode: 'EIO' })]) {
       this.table.set(one.id, one);
     }
@@ -177,9 +177,7 @@ export class Fixture {
       metrics,
       ...(options.limits && { limits: options.limits }),
     };
-    this.dispatcher = options.handlers
-      ? new Dispatcher({ ...parts, handlers: options.handlers as Handlers })
-      : createDispatcher(parts);
+    this.dispatcher = createDispatcher(parts);
   }
 
   #record(...call: unknown[]): Promise<void> {
@@ -224,5 +222,3 @@ export interface ErrorObject {
 export function textOf(reply: Reply): string {
   return Buffer.concat(reply.pieces).toString();
 }
-
-export type { Call };
