@@ -1,65 +1,53 @@
 /**
- * The parts of a VM's record text that change only with the Vm: made once per Vm object, joined with the figures of
+ * The parts of a VM's record that change only with the Vm: encoded once per Vm object, joined with the figures of
  * every tick by vm-stats.ts. Everything that could need escaping goes through JSON.stringify here.
  */
 import type { DiskDevice, DomainDescription, NetDevice } from '../domain/devices.js';
-import {
-  configurationBlock,
-  elapsedSec,
-  guestBlock,
-  statusBlock,
-  steadyBlock,
-  type StatusBlock,
-} from '../domain/vm-record.js';
+import { configurationBlock, guestBlock, statusBlock, steadyBlock } from '../domain/vm-record.js';
 import type { Vm } from '../domain/vm.js';
-import { integerText } from './number-text.js';
+import { label } from './record-bytes.js';
 
 /** A device's entry up to its figures (`"vda":{`), by the name that samples have it under. */
 export interface DeviceText {
   readonly name: string;
-  readonly text: string;
+  readonly text: Uint8Array;
 }
 
 export interface RecordText {
-  /** Identity of the Vm it was made from. */
+  /** What it was made from. */
   readonly vm: Vm;
   readonly down: boolean;
   /** Members without braces: `"status":"Up",...`; never empty. */
-  readonly members: string;
+  readonly members: Uint8Array;
   readonly nics: readonly DeviceText[];
   readonly disks: readonly DeviceText[];
-  /** `"balloonInfo":{... "balloon_cur":`, to be followed by its text in quotes; undefined before the XML is known. */
-  readonly balloon: string | undefined;
+  /** `,"balloonInfo":{... "balloon_cur":"`, to be followed by digits; undefined before the XML is known. */
+  readonly balloon: Uint8Array | undefined;
   /** Maximum memory, whole MiB; 0 before the XML is known. */
   readonly memoryMiB: number;
-  /** What the guest agent knows, over what the balloon tells; undefined where it does not. */
-  readonly guestMemUsage: string | undefined;
+  /** Per cent, by the guest agent, whose word goes before the balloon's; NaN where it does not tell. */
+  readonly guestMemUsage: number;
 }
 
 export function recordTextOf(vm: Vm): RecordText {
   const status = statusBlock(vm);
+  const down = status.status === 'Down';
   const { domain } = vm;
   const memoryMiB = domain ? Math.floor(domain.memoryKiB / 1024) : 0;
   const { memUsage, ...guest } = guestBlock(vm);
+  const guestMemUsage = Number.parseInt(memUsage, 10);
   return {
     vm,
-    down: status.status === 'Down',
-    members: status.status === 'Down' ? bare(status) : bare({ ...liveMembers(vm, status), ...guest }),
+    down,
+    members: label(
+      bare(down ? status : { ...status, ...configurationBlock(vm), ...steadyBlock(vm), ...guest }),
+    ),
     nics: domain ? nicTexts(domain.nics) : [],
     disks: domain ? diskTexts(domain.disks) : [],
-    balloon: domain && balloonText(vm, domain, memoryMiB),
+    balloon: domain && label(balloonText(vm, domain, memoryMiB)),
     memoryMiB,
-    guestMemUsage: Number.parseInt(memUsage, 10) > 0 ? integerText(Number.parseInt(memUsage, 10)) : undefined,
+    guestMemUsage: guestMemUsage > 0 ? guestMemUsage : NaN,
   };
-}
-
-/** `"elapsedTime":"..."`, seconds. */
-export function elapsedText(vm: Vm, wallMs: number): string {
-  return `"elapsedTime":"${elapsedSec(vm, wallMs)}"`;
-}
-
-function liveMembers(vm: Vm, status: StatusBlock): object {
-  return { ...status, ...configurationBlock(vm), ...steadyBlock(vm) };
 }
 
 function nicTexts(nics: readonly NetDevice[]): DeviceText[] {
@@ -101,16 +89,20 @@ function balloonText(vm: Vm, domain: DomainDescription, memoryMiB: number): stri
     balloon_target: integerText(target),
     ballooning_enabled: metadata?.ballooningEnabled ?? (balloonModel !== '' && balloonModel !== 'none'),
   };
-  return `"balloonInfo":{${bare(fixed)},"balloon_cur":`;
+  return `,"balloonInfo":{${bare(fixed)},"balloon_cur":"`;
 }
 
 /** `"key":{` and the members, each followed by a comma: figures come next, so the entry is never empty. */
-function entry(key: string, members: object): string {
+function entry(key: string, members: object): Uint8Array {
   const inner = bare(members);
-  return `${JSON.stringify(key)}:{${inner}${inner === '' ? '' : ','}`;
+  return label(`${JSON.stringify(key)}:{${inner}${inner === '' ? '' : ','}`);
 }
 
 /** JSON members without the braces. */
 function bare(members: object): string {
   return JSON.stringify(members).slice(1, -1);
+}
+
+function integerText(value: number): string {
+  return Number.isSafeInteger(Math.trunc(value)) && value >= 0 ? String(Math.trunc(value)) : '0';
 }

@@ -12,7 +12,7 @@ import { recordTextOf, type RecordText } from './record-text.js';
 import { VmSamples } from './sample-window.js';
 import { Snapshot } from './snapshot.js';
 import type { Turns } from './turns.js';
-import { recordJson } from './vm-stats.js';
+import { RecordEncoder } from './vm-stats.js';
 
 export interface TrackedVm {
   readonly id: VmId;
@@ -40,6 +40,7 @@ export class TrackedVms {
   readonly snapshot = new Snapshot((id) => this.#rendered(id));
   readonly #vms = new Map<VmId, TrackedVm>();
   readonly #tally: ResetTally = { resets: 0 };
+  readonly #encoder = new RecordEncoder(this.#tally);
   #rendering = false;
   #unsubscribe: (() => void) | undefined;
 
@@ -132,7 +133,7 @@ export class TrackedVms {
     if (tracked.text?.vm !== tracked.vm) tracked.text = recordTextOf(tracked.vm);
     const { clock } = this.parts;
     const time = { nowMs: clock.nowMs(), wallMs: clock.wallMs() };
-    return Buffer.from(recordJson(tracked.text, tracked.samples, time, this.#tally));
+    return this.#encoder.encode(tracked.text, tracked.samples, time);
   }
 }
 
