@@ -36,7 +36,9 @@ export class Destruction {
     const { registry, hypervisor } = this.parts;
     const { id, name } = vm;
     if (hypervisor.status.state !== 'open') throw notConnected(vm, hypervisor.status.reason);
-    await this.#cancelStart(vm);
+    // No turn of the event loop between check and lock, where nothing is to be waited for.
+    const startEnded = this.creation.cancel(id);
+    if (startEnded) await this.#waitForStart(vm, startEnded);
     const release = registry.locks.take(id, name, VERB);
     try {
       await this.#end(id, gracefulAttempts);
@@ -51,14 +53,12 @@ export class Destruction {
     }
   }
 
-  async #cancelStart(vm: Vm): Promise<void> {
-    const cancelled = this.creation.cancel(vm.id);
-    if (!cancelled) return;
+  async #waitForStart(vm: Vm, startEnded: Promise<void>): Promise<void> {
     let giveUp: () => void = () => undefined;
     const late = new Promise<'late'>((resolve) => {
       giveUp = this.parts.clock.after(CANCEL_DEADLINE_MS, () => resolve('late'));
     });
-    const outcome = await Promise.race([cancelled, late]);
+    const outcome = await Promise.race([startEnded, late]);
     giveUp();
     if (outcome === 'late') {
       const sentence = `${nameOf(vm)} is still being started and could not be stopped in ${CANCEL_DEADLINE_MS / 1000} s`;

@@ -190,9 +190,9 @@ export class Reconciler implements Service {
     return newcomers;
   }
 
-  async #reload(id: VmId): Promise<void> {
+  async #reload(id: VmId, alsoOff = false): Promise<void> {
     await this.#guarded(id, async () => {
-      if (await this.#refresher.reload(id)) this.#noteCorrection(id);
+      if (await this.#refresher.reload(id, alsoOff)) this.#noteCorrection(id);
     });
   }
 
@@ -230,7 +230,7 @@ export class Reconciler implements Service {
         const runs = active.get(id) ?? false;
         if (!runs && (this.#ready || !domain.metadata)) return void this.#skipped.set(id, false);
         const found = await this.#refresher.read(id, states.get(id) === 'running' ? runningState : undefined);
-        if (watch.touched(id)) return this.#reload(id);
+        if (watch.touched(id)) return this.#reload(id, !this.#ready);
         if (!found) return;
         if (adopt(registry, clock, domain, found)) this.#noteCorrection(id);
         else if (!isStarting(found.state)) this.#skipped.set(id, runs);

@@ -91,9 +91,10 @@ export class Refresher {
   /**
    * Reads the domain's state and brings the record to it; adopts a running domain that has no record, or whose record
    * is Down. True where the reported status changed or the VM appeared.
+   * @param alsoOff adopts managed domains that are shut off, too
    * @throws HypervisorError
    */
-  async reload(id: VmId): Promise<boolean> {
+  async reload(id: VmId, alsoOff = false): Promise<boolean> {
     const { registry, hypervisor, clock } = this.parts;
     const watch = registry.watch();
     const isStale = (): boolean => {
@@ -106,7 +107,7 @@ export class Refresher {
       if (isStale()) return false;
       const vm = registry.get(id);
       if (vm && vm.internal !== 'Down') return this.#repair(vm, found);
-      if (!found || !isActive(found.state) || isStarting(found.state)) return false;
+      if (!found || isStarting(found.state) || !(isActive(found.state) || (alsoOff && !vm))) return false;
       const domain = await hypervisor.describe(id, this.#options);
       return !isStale() && adopt(registry, clock, domain, found) !== undefined;
     } catch (error) {

@@ -3,7 +3,7 @@
  */
 import type { DomainDescription, OvirtMetadata } from '../../src/domain/devices.js';
 import { HypervisorError } from '../../src/domain/hypervisor.js';
-import type { DiskError, DomainState } from '../../src/domain/hypervisor.js';
+import type { DiskError, DomainState, HypervisorHostInfo } from '../../src/domain/hypervisor.js';
 import { parseVmId } from '../../src/domain/ids.js';
 import type { VmId } from '../../src/domain/ids.js';
 
@@ -92,3 +92,23 @@ function metadataOf(text: (tag: string) => string | undefined): OvirtMetadata {
     }),
   };
 }
+
+export const fakeHost: HypervisorHostInfo = {
+  hypervisorType: 'QEMU',
+  hypervisorVersion: '7.2.0',
+  libraryVersion: '9.0.0',
+  hostname: 'fake',
+  uri: 'fake:///',
+  node: {
+    model: 'x86_64',
+    memoryKiB: 16 * 1024 * 1024,
+    cpus: 4,
+    mhz: 2000,
+    numaNodes: 1,
+    socketsPerNode: 1,
+    coresPerSocket: 4,
+    threadsPerCore: 1,
+  },
+  capabilitiesXml: '<capabilities/>',
+  domainCapabilitiesXml: '',
+};

@@ -16,57 +16,15 @@ import type {
   HypervisorHostInfo,
   HypervisorListener,
   HypervisorStatus,
-  LifecycleEventName,
   StatsRequest,
 } from '../../src/domain/hypervisor.js';
 import type { VmId } from '../../src/domain/ids.js';
 import { Scalar, StatsBatchBuilder } from '../../src/domain/stats.js';
 import type { StatsBatch } from '../../src/domain/stats.js';
-import { describeXml, domainXml, fakeId } from './fake-domain.js';
+import { actions, active, stateNumbers } from './fake-actions.js';
+import type { ActionName } from './fake-actions.js';
+import { describeXml, domainXml, fakeHost, fakeId } from './fake-domain.js';
 import type { DomainXmlOptions, FakeDomain } from './fake-domain.js';
-
-const stateNumbers = [
-  'nostate',
-  'running',
-  'blocked',
-  'paused',
-  'shutdown',
-  'shutoff',
-  'crashed',
-  'pmsuspended',
-];
-
-type LifecycleStep = readonly [LifecycleEventName, string];
-interface Action {
-  readonly to: DomainState;
-  readonly events: readonly LifecycleStep[];
-  readonly allowed: (domain: FakeDomain) => boolean;
-}
-
-const active = ({ state }: FakeDomain): boolean => state.state !== 'shutoff';
-const running = ({ state }: FakeDomain): boolean => state.state === 'running';
-const paused = ({ state }: FakeDomain): boolean => state.state === 'paused';
-const action = (
-  state: DomainState['state'],
-  reason: string,
-  allowed: Action['allowed'],
-  ...events: LifecycleStep[]
-): Action => ({ to: { state, reason }, allowed, events });
-
-/** What can happen to a domain, by whoever's hand. */
-const actions = {
-  start: action('running', 'booted', (d) => !active(d), ['resumed', 'unpaused'], ['started', 'booted']),
-  startPaused: action('paused', 'user', (d) => !active(d), ['started', 'booted'], ['suspended', 'paused']),
-  suspend: action('paused', 'user', running, ['suspended', 'paused']),
-  resume: action('running', 'unpaused', paused, ['resumed', 'unpaused']),
-  ioError: action('paused', 'ioerror', running, ['suspended', 'ioerror']),
-  powerOff: action('shutoff', 'shutdown', active, ['shutdown', 'guest'], ['stopped', 'shutdown']),
-  destroy: action('shutoff', 'destroyed', active, ['shutdown', 'host'], ['stopped', 'destroyed']),
-  kill: action('shutoff', 'crashed', active, ['stopped', 'failed']),
-  save: action('shutoff', 'saved', active, ['suspended', 'paused'], ['stopped', 'saved']),
-} as const satisfies Record<string, Action>;
-export type ActionName = keyof typeof actions;
-export const actionNames = Object.keys(actions) as ActionName[];
 
 type Method = keyof Omit<Hypervisor, 'status' | 'addListener' | 'start' | 'stop' | 'parseXml'>;
 
@@ -245,26 +203,7 @@ export class FakeHypervisor implements Hypervisor {
   }
   async hostInfo(): Promise<HypervisorHostInfo> {
     await this.#enter('hostInfo');
-    const node = {
-      model: 'x86_64',
-      memoryKiB: 16 * 1024 * 1024,
-      cpus: 4,
-      mhz: 2000,
-      numaNodes: 1,
-      socketsPerNode: 1,
-      coresPerSocket: 4,
-      threadsPerCore: 1,
-    };
-    return {
-      hypervisorType: 'QEMU',
-      hypervisorVersion: '7.2.0',
-      libraryVersion: '9.0.0',
-      hostname: 'fake',
-      uri: 'fake:///',
-      node,
-      capabilitiesXml: '<capabilities/>',
-      domainCapabilitiesXml: '',
-    };
+    return fakeHost;
   }
 
   #put(id: VmId, name: string, xml: string, state: DomainState, persistent: boolean): FakeDomain {

@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { HypervisorError } from '../../../src/domain/hypervisor.js';
+import type { LifecycleEventName } from '../../../src/domain/hypervisor.js';
+import type { DomainXmlOptions } from '../../support/fake-domain.js';
+import { fakeId } from '../../support/fake-domain.js';
+import { Harness } from './harness.js';
+
+const id = fakeId(1);
+
+async function withRunningVm(options: DomainXmlOptions = {}): Promise<Harness> {
+  const harness = new Harness();
+  harness.hypervisor.addDomain(1, undefined, options);
+  return harness.start();
+}
+
+function lifecycle(harness: Harness, event: LifecycleEventName, detail: string): void {
+  harness.hypervisor.emit(id, { kind: 'lifecycle', event, detail });
+}
+
+describe('a lifecycle event', () => {
+  const rows: readonly (readonly [string, readonly (readonly [LifecycleEventName, string])[], string])[] = [
+    ['SUSPENDED/PAUSED stops the CPUs', [['suspended', 'paused']], 'Paused NOERR'],
+    ['SUSPENDED/WATCHDOG stops the CPUs', [['suspended', 'watchdog']], 'Paused NOERR'],
+    ['SUSPENDED/MIGRATED stops the CPUs', [['suspended', 'migrated']], 'Paused NOERR'],
+    ['SUSPENDED/RESTORED stops the CPUs', [['suspended', 'restored']], 'Paused NOERR'],
+    ['SUSPENDED/FROM_SNAPSHOT stops the CPUs', [['suspended', 'from-snapshot']], 'Paused NOERR'],
+    ['SUSPENDED/API_ERROR stops the CPUs', [['suspended', 'api-error']], 'Paused NOERR'],
+    ['SUSPENDED/IOERROR stops the CPUs by an error', [['suspended', 'ioerror']], 'Paused EOTHER'],
+    ['SUSPENDED/POSTCOPY shows a source in post-copy', [['suspended', 'postcopy']], 'Paused POSTCOPY'],
+    [
+      'RESUMED/UNPAUSED lets the CPUs run',
+      [
+        ['suspended', 'paused'],
+        ['resumed', 'unpaused'],
+      ],
+      'Up',
+    ],
+    ['SHUTDOWN/GUEST is only remembered', [['shutdown', 'guest']], 'Up'],
+    ['SHUTDOWN/HOST is only remembered', [['shutdown', 'host']], 'Up'],
+    [
+      'STOPPED after SHUTDOWN/GUEST is a shutdown by the user',
+      [
+        ['shutdown', 'guest'],
+        ['stopped', 'shutdown'],
+      ],
+      'Down 0/7',
+    ],
+    [
+      'STOPPED after SHUTDOWN/HOST is a shutdown of the host',
+      [
+        ['shutdown', 'host'],
+        ['stopped', 'destroyed'],
+      ],
+      'Down 1/11',
+    ],
+    ['STOPPED/FAILED without a reason is a lost QEMU', [['stopped', 'failed']], 'Down 1/2'],
+    ['STOPPED/MIGRATED is a migration away', [['stopped', 'migrated']], 'Down 0/4'],
+    ['STOPPED/SAVED is a save', [['stopped', 'saved']], 'Down 0/5'],
+    ['DEFINED changes nothing', [['defined', 'updated']], 'Up'],
+    ['UNDEFINED changes nothing', [['undefined', 'removed']], 'Up'],
+  ];
+  for (const [sentence, events, wanted] of rows) {
+    it(sentence, async () => {
+      const harness = await withRunningVm();
+      for (const [event, detail] of events) lifecycle(harness, event, detail);
+      const { status, pauseCode, exit } = harness.vm(id);
+      const more = exit ? ` ${exit.code}/${exit.reason}` : status === 'Paused' ? ` ${pauseCode}` : '';
+      assert.equal(status + more, wanted);
+      assert.equal(harness.statuses().at(-1) ?? 'Up', status);
+    });
+  }
+
+  it('that does not say what became of the VM has its state read', async () => {
+    const harness = await withRunningVm();
+    const domain = harness.hypervisor.domains.get(id)!;
+    for (const event of ['started', 'pmsuspended', 'crashed', 'stopped'] as const)
+      lifecycle(harness, event, 'x');
+    domain.state = { state: 'paused', reason: 'user' };
+    await harness.rest();
+    assert.equal(harness.status(id), 'Paused');
+  });
+
+  it('SUSPENDED/IOERROR has the disk errors read, and the code is announced', async () => {
+    const harness = await withRunningVm();
+    harness.hypervisor.domains.get(id)!.diskErrors = [{ disk: 'vda', error: 'unspecified' }];
+    harness.hypervisor.act(id, 'ioError');
+    await harness.rest();
+    assert.deepEqual(harness.payloads(), [
+      { status: 'Paused', pauseCode: 'EOTHER' },
+      { status: 'Paused', pauseCode: 'EIO' },
+    ]);
+  });
+
+  it('SUSPENDED/POSTCOPY_FAILED of a migration target destroys it with 1/12', async () => {
+    const harness = new Harness();
+    const domain = harness.hypervisor.addDomain(1, { state: 'running', reason: 'postcopy' });
+    domain.job = 'migration-in';
+    await harness.start();
+    assert.equal(harness.status(id), 'Migration Destination');
+    lifecycle(harness, 'suspended', 'postcopy-failed');
+    await harness.rest();
+    assert.deepEqual([harness.vm(id).exit?.code, harness.vm(id).exit?.reason], [1, 12]);
+    assert.equal(domain.state.state, 'shutoff');
+  });
+
+  it('RESUMED/MIGRATED ends an incoming migration with the whole running block', async () => {
+    const harness = new Harness();
+    harness.hypervisor.addDomain(1, { state: 'paused', reason: 'migration' }).job = 'migration-in';
+    await harness.start();
+    lifecycle(harness, 'resumed', 'migrated');
+    const [payload] = harness.payloads();
+    assert.equal(payload?.['status'], 'Up');
+    assert.ok('elapsedTime' in payload);
+  });
+
+  it('STARTED of a VM that is Down makes a new VM of it, in the same record', async () => {
+    const harness = await withRunningVm();
+    harness.hypervisor.act(id, 'kill');
+    harness.hypervisor.act(id, 'start');
+    await harness.rest();
+    assert.deepEqual(harness.statuses(), ['Down', 'Up']);
+    assert.equal(harness.vm(id).exit, undefined);
+    assert.equal(harness.registry.size, 1);
+  });
+});
+
+describe('other events', () => {
+  it('a reboot restarts the age of the guest and shows RebootInProgress for 60 s', async () => {
+    const harness = await withRunningVm({ startTime: 1000 });
+    assert.equal(harness.vm(id).startedAtMs, 1_000_000);
+    harness.hypervisor.emit(id, { kind: 'reboot' });
+    assert.equal(harness.vm(id).startedAtMs, harness.clock.wallMs());
+    await harness.clock.advance(60_000);
+    assert.deepEqual(harness.statuses(), ['RebootInProgress', 'Up']);
+  });
+
+  it('a reboot ends a VM that is to be destroyed then, with 0/13', async () => {
+    const harness = await withRunningVm({ destroyOnReboot: true });
+    harness.hypervisor.emit(id, { kind: 'reboot' });
+    await harness.rest();
+    assert.deepEqual([harness.vm(id).exit?.code, harness.vm(id).exit?.reason], [0, 13]);
+    assert.deepEqual(harness.statuses(), ['Down']);
+  });
+
+  it('a reboot whose destroy fails leaves the VM running', async () => {
+    const harness = await withRunningVm({ destroyOnReboot: true });
+    harness.hypervisor.failNext('destroy');
+    harness.hypervisor.emit(id, { kind: 'reboot' });
+    await harness.rest();
+    assert.equal(harness.status(id), 'Up');
+  });
+
+  it('RTC change, graphics and watchdog become facts of the VM without an event', async () => {
+    const harness = await withRunningVm();
+    const { hypervisor } = harness;
+    const client = { kind: 'graphics', clientAddress: '10.0.0.9', clientPort: '4711' } as const;
+    hypervisor.emit(id, { kind: 'rtc-change', offsetSec: -3600 });
+    hypervisor.emit(id, { ...client, phase: 'initialize' });
+    hypervisor.emit(id, { kind: 'watchdog', action: 'poweroff' });
+    assert.equal(harness.vm(id).timeOffsetSec, -3600);
+    assert.equal(harness.vm(id).clientIp, '10.0.0.9');
+    assert.deepEqual(harness.vm(id).watchdogEvent, {
+      timeSec: harness.clock.wallMs() / 1000,
+      action: 'destroy',
+    });
+    hypervisor.emit(id, { ...client, phase: 'disconnect', clientPort: '1' });
+    assert.equal(harness.vm(id).clientIp, '10.0.0.9');
+    hypervisor.emit(id, { ...client, phase: 'disconnect' });
+    assert.equal(harness.vm(id).clientIp, '');
+    assert.deepEqual(harness.published, []);
+  });
+
+  it('an I/O error that pauses is told with its disk; libvirt saying SUSPENDED after it adds nothing', async () => {
+    const harness = await withRunningVm();
+    const error = { kind: 'io-error', path: '/images/vda', alias: 'ua-disk', action: 'pause' } as const;
+    harness.hypervisor.domains.get(id)!.diskErrors = [{ disk: 'vda', error: 'no-space' }];
+    harness.hypervisor.emit(id, { ...error, reason: 'enospc' });
+    harness.hypervisor.act(id, 'ioError');
+    await harness.rest();
+    assert.deepEqual(harness.payloads(), [
+      {
+        status: 'Paused',
+        pauseCode: 'ENOSPC',
+        ioerror: { alias: 'ua-disk', name: 'vda', path: '/images/vda' },
+      },
+    ]);
+  });
+
+  it('an I/O error that is only reported to the guest changes nothing', async () => {
+    const harness = await withRunningVm();
+    const error = { kind: 'io-error', path: '', alias: 'x', reason: '' } as const;
+    harness.hypervisor.emit(id, { ...error, action: 'report' });
+    assert.equal(harness.status(id), 'Up');
+    harness.hypervisor.emit(id, { ...error, action: 'pause' });
+    assert.deepEqual(harness.payloads(), [
+      { status: 'Paused', pauseCode: 'EOTHER', ioerror: { alias: 'x' } },
+    ]);
+  });
+
+  it('changes of devices and metadata have the XML read again, once for many events', async () => {
+    const harness = await withRunningVm();
+    const before = harness.hypervisor.countCalls('describe');
+    for (const alias of ['a', 'b', 'c']) harness.hypervisor.emit(id, { kind: 'device-added', alias });
+    harness.hypervisor.emit(id, { kind: 'metadata-change', uri: 'http://ovirt.org/vm/1.0' });
+    await harness.rest();
+    assert.ok(harness.hypervisor.countCalls('describe') - before <= 2);
+  });
+
+  it('a guest agent that connects ends Powering up', async () => {
+    const harness = await withRunningVm();
+    harness.hypervisor.emit(id, { kind: 'reboot' });
+    harness.hypervisor.emit(id, { kind: 'agent-lifecycle', state: 'disconnected' });
+    harness.hypervisor.emit(id, { kind: 'agent-lifecycle', state: 'connected' });
+    assert.deepEqual(harness.statuses(), ['RebootInProgress', 'Up']);
+  });
+
+  it('of a tuned scheduler have it read', async () => {
+    const harness = await withRunningVm();
+    harness.hypervisor.domains.get(id)!.vcpuQuota = 25_000;
+    harness.hypervisor.emit(id, { kind: 'tunable', values: {} });
+    await harness.rest();
+    assert.equal(harness.vm(id).vcpuQuota, 25_000);
+  });
+});
+
+describe('an event of an unknown domain', () => {
+  it('has it looked up and adopted as external if it runs', async () => {
+    const harness = await new Harness().start();
+    harness.hypervisor.addDomain(1, undefined, { managed: false });
+    lifecycle(harness, 'started', 'booted');
+    lifecycle(harness, 'resumed', 'unpaused');
+    await harness.rest();
+    assert.equal(harness.vm(id).external, true);
+    assert.equal(harness.published.length, 1);
+    assert.equal(await harness.counted('vm_events_unknown_total'), 2);
+  });
+
+  it('that has ended or was only defined is left alone', async () => {
+    const harness = await new Harness().start();
+    harness.hypervisor.addDomain(1, { state: 'shutoff', reason: 'unknown' });
+    lifecycle(harness, 'defined', 'added');
+    lifecycle(harness, 'stopped', 'failed');
+    await harness.rest();
+    assert.equal(harness.registry.size, 0);
+  });
+
+  it('survives a hypervisor that cannot answer', async () => {
+    const harness = await new Harness().start();
+    harness.hypervisor.addDomain(1);
+    harness.hypervisor.failNext('domainState', new HypervisorError('timeout', 'late'));
+    lifecycle(harness, 'started', 'booted');
+    await harness.rest();
+    assert.equal(harness.registry.size, 0);
+    await harness.clock.advance(60_000);
+    await harness.rest();
+    assert.equal(harness.status(id), 'Up');
+  });
+});

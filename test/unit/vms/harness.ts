@@ -1,0 +1,67 @@
+/** The vms folder wired over a fake hypervisor and a manual clock, with every published event at hand. */
+import type { VmId } from '../../../src/domain/ids.js';
+import type { AgentEvent, Vm } from '../../../src/domain/vm.js';
+import { createMetrics } from '../../../src/util/metrics.js';
+import { silentLogger } from '../../../src/util/log.js';
+import { Operations } from '../../../src/vms/operations.js';
+import { Reconciler } from '../../../src/vms/reconciler.js';
+import { Registry } from '../../../src/vms/registry.js';
+import { FakeHypervisor } from '../../support/fake-hypervisor.js';
+import { ManualClock, settle } from '../../support/manual-clock.js';
+
+export { settle } from '../../support/manual-clock.js';
+
+export class Harness {
+  readonly clock = new ManualClock();
+  readonly metrics = createMetrics();
+  readonly published: AgentEvent[] = [];
+  readonly registry: Registry;
+  readonly reconciler: Reconciler;
+  readonly operations: Operations;
+
+  constructor(readonly hypervisor = new FakeHypervisor()) {
+    const parts = { clock: this.clock, log: silentLogger, metrics: this.metrics, hypervisor };
+    this.registry = new Registry({ ...parts, publish: (event) => this.published.push(event) });
+    const withRegistry = { ...parts, registry: this.registry };
+    this.reconciler = new Reconciler(withRegistry);
+    this.operations = new Operations({ ...withRegistry, isReady: () => this.reconciler.ready });
+  }
+
+  /** Starts and lets the first pass end; events of the adoption are dropped unless asked for. */
+  async start(keepEvents = false): Promise<this> {
+    await this.reconciler.start();
+    await this.rest();
+    if (!keepEvents) this.published.length = 0;
+    return this;
+  }
+
+  /** Lets everything under way come to its end. */
+  async rest(): Promise<void> {
+    await settle(20);
+  }
+
+  vm(id: VmId): Vm {
+    const vm = this.registry.get(id);
+    if (!vm) throw new Error(`no VM ${id}`);
+    return vm;
+  }
+
+  status(id: VmId): string | undefined {
+    return this.registry.get(id)?.status;
+  }
+
+  /** The payloads of a VM's events so far. */
+  payloads(id?: VmId): Readonly<Record<string, unknown>>[] {
+    return this.published
+      .filter((event) => id === undefined || event.id === id)
+      .map(({ payload }) => payload);
+  }
+
+  statuses(id?: VmId): unknown[] {
+    return this.payloads(id).map(({ status }) => status);
+  }
+
+  async counted(name: 'reconcile_corrections_total' | 'vm_events_unknown_total'): Promise<number> {
+    return (await this.metrics[name].get()).values[0]?.value ?? 0;
+  }
+}
