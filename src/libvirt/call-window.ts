@@ -57,6 +57,11 @@ export class CallWindow {
     return [...this.#inFlight.values()].filter(({ settled }) => settled).length;
   }
 
+  /** A call submitted now would be sent at once. */
+  get hasRoom(): boolean {
+    return this.#inFlight.size < MAX_IN_FLIGHT;
+  }
+
   /** Resolves with the reply's whole packet; rejects with LibvirtError, or HypervisorError timeout or aborted. */
   submit(request: CallRequest): Promise<Buffer> {
     return new Promise((resolve, reject) => {
@@ -138,7 +143,7 @@ export class CallWindow {
   }
 
   #pump(): void {
-    while (this.#inFlight.size < MAX_IN_FLIGHT) {
+    while (this.hasRoom) {
       const call = this.#priority.shift() ?? this.#ordinary.shift();
       if (!call) return;
       const serial = this.#takeSerial();

@@ -102,6 +102,8 @@ export class Connection {
       const call: TypedCall = (name, args) =>
         opened.call(name, args, request.signal && { signal: request.signal });
       await handshake(call, request.name, request.readOnly);
+      // The daemon may hang up right behind its last reply.
+      if (opened.state !== 'connecting') throw opened.#gone('it was closed at once');
     } catch (error) {
       opened.#end('closed', new HypervisorError('unavailable', 'the connection was not opened'));
       throw error;
@@ -148,9 +150,13 @@ export class Connection {
     });
   }
 
-  /** Says goodbye (a daemon logs an error for clients that just vanish), then closes. Idempotent. */
+  /**
+   * Says goodbye where a slot is free for it (a daemon logs an error for clients that just vanish), then closes.
+   * Takes a second at most. Idempotent.
+   */
   async close(): Promise<void> {
-    if (this.#state === 'open') await this.call('CONNECT_CLOSE', undefined).catch(() => undefined);
+    if (this.#state === 'open' && this.#window.hasRoom)
+      await this.call('CONNECT_CLOSE', undefined).catch(() => undefined);
     this.#end('closed', this.#gone('it was closed'));
   }
 

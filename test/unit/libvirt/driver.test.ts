@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { HypervisorError } from '../../../src/domain/hypervisor.js';
+import type { DomainEvent } from '../../../src/domain/hypervisor.js';
+import type { VmId } from '../../../src/domain/ids.js';
+import { Scalar, SCALARS, StatsGroup } from '../../../src/domain/stats.js';
+import { connectionClosedEvent, eventPackets } from '../../../src/libvirt/domain-events.js';
+import { LibvirtHypervisor } from '../../../src/libvirt/driver.js';
+import type { DomainStatsRecord } from '../../../src/libvirt/objects.js';
+import { silentLogger } from '../../../src/util/log.js';
+import { createMetrics } from '../../../src/util/metrics.js';
+import { ManualClock } from '../../support/manual-clock.js';
+import { DaemonFault, FakeDaemon } from './fake-daemon.js';
+import { wr1 } from './golden-packets.js';
+
+const id = wr1 as VmId;
+const other = '00000000-0000-4000-8000-000000000002' as VmId;
+const dom = { name: 'wr1', uuid: id, id: 7 };
+const never = new AbortController().signal;
+
+let daemon: FakeDaemon;
+let clock: ManualClock;
+let hypervisor: LibvirtHypervisor;
+
+beforeEach(() => {
+  daemon = new FakeDaemon();
+  clock = new ManualClock();
+  hypervisor = new LibvirtHypervisor({
+    target: daemon.target,
+    clock,
+    log: silentLogger,
+    metrics: createMetrics(),
+  });
+});
+
+afterEach(async () => {
+  await hypervisor.stop();
+  assert.equal(clock.pendingTimers, 0, 'a stopped adapter leaves no timer');
+  await daemon.dispose();
+});
+
+/** Resolves with the next call of a listener's member. */
+function next(member: 'connected' | 'disconnected' | 'domainEvent'): Promise<unknown> {
+  return new Promise((resolve) => {
+    const remove = hypervisor.addListener({
+      [member]: (value: unknown) => {
+        remove();
+        resolve(value);
+      },
+    });
+  });
+}
+
+function xmlOf(uuid: string, name: string): string {
+  return `<domain type='qemu'><name>${name}</name><uuid>${uuid}</uuid><memory unit='KiB'>1024</memory><vcpu>1</vcpu><devices/></domain>`;
+}
+
+describe('the libvirt adapter’s connection', () => {
+  it('starts without a daemon, and says what is missing', async () => {
+    await hypervisor.start(never);
+    assert.equal(hypervisor.status.state, 'lost');
+    assert.match(hypervisor.status.reason ?? '', /libvirt-sock/);
+    await assert.rejects(
+      hypervisor.listDomains(),
+      (error: unknown) => error instanceof HypervisorError && error.kind === 'unavailable',
+    );
+  });
+
+  it('is open after start, with events registered before that is told', async () => {
+    await daemon.start();
+    let registeredBefore = 0;
+    hypervisor.addListener({
+      connected: ({ gap }) => {
+        assert.equal(gap, false);
+        registeredBefore = daemon.calls('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY').length;
+      },
+    });
+    await hypervisor.start(never);
+    assert.equal(hypervisor.status.state, 'open');
+    assert.ok(registeredBefore > 15);
+  });
+
+  it('comes back by itself after a loss, registers again and announces the gap', async () => {
+    await daemon.start();
+    await hypervisor.start(never);
+    const lost = next('disconnected');
+    await daemon.stop();
+    await lost;
+    assert.equal(hypervisor.status.state, 'lost');
+    daemon.received.length = 0;
+    await daemon.start();
+    const again = next('connected');
+    await clock.advance(50);
+    assert.deepEqual(await again, { gap: true });
+    assert.ok(daemon.calls('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY').length > 15);
+    assert.equal(hypervisor.status.state, 'open');
+  });
+
+  it('tolerates events that the daemon does not know, asking for the older form where there is one', async () => {
+    daemon.answer('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY', ({ eventId }) => {
+      if (eventId > 10) throw new DaemonFault(1, `unsupported event ID ${eventId}`);
+      return { callbackId: eventId };
+    });
+    await daemon.start();
+    await hypervisor.start(never);
+    assert.equal(hypervisor.status.state, 'open');
+    const asked = daemon
+      .calls('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY')
+      .map(({ args }) => (args as { eventId: number }).eventId);
+    assert.ok(asked.includes(eventPackets.blockJob.eventId));
+    assert.ok(!asked.includes(eventPackets.ioError.eventId), 'the newer form was granted');
+  });
+
+  it('treats the loss of the daemon behind a proxy as its own', async () => {
+    await daemon.start();
+    await hypervisor.start(never);
+    const lost = next('disconnected');
+    daemon.event(connectionClosedEvent, { reason: 0 });
+    assert.match(String(await lost), /hypervisor/);
+  });
+
+  it('stops for good', async () => {
+    await daemon.start();
+    await hypervisor.start(never);
+    await hypervisor.stop();
+    assert.equal(hypervisor.status.state, 'stopped');
+    await assert.rejects(hypervisor.listDomains(), HypervisorError);
+  });
+});
+
+describe('the libvirt adapter’s events', () => {
+  it('reach every listener, although one of them fails', async () => {
+    await daemon.start();
+    await hypervisor.start(never);
+    hypervisor.addListener({
+      domainEvent: () => {
+        throw new Error('a bad listener');
+      },
+    });
+    const seen = next('domainEvent') as Promise<DomainEvent>;
+    daemon.event(eventPackets.lifecycle, { callbackId: 3, dom, event: 3, detail: 2 });
+    assert.deepEqual(await seen, {
+      id,
+      domainName: 'wr1',
+      kind: 'lifecycle',
+      event: 'suspended',
+      detail: 'ioerror',
+    });
+  });
+
+  it('that cannot be decoded disturb nothing', async () => {
+    await daemon.start();
+    await hypervisor.start(never);
+    const seen = next('domainEvent') as Promise<DomainEvent>;
+    daemon.event({ procedure: 318, codec: eventPackets.reboot.codec }, { callbackId: 3, dom });
+    daemon.event({ procedure: 4711, codec: eventPackets.reboot.codec }, { callbackId: 3, dom });
+    daemon.event(eventPackets.reboot, { callbackId: 3, dom });
+    assert.equal((await seen).kind, 'reboot');
+  });
+});
+
+describe('the libvirt adapter’s calls', () => {
+  beforeEach(async () => {
+    await daemon.start();
+    await hypervisor.start(never);
+  });
+
+  it('remember the handles that the daemon listed', async () => {
+    daemon.answer('CONNECT_LIST_ALL_DOMAINS', () => ({ domains: [dom], ret: 1 }));
+    daemon.answer('DOMAIN_SUSPEND', () => undefined);
+    assert.deepEqual(await hypervisor.listDomains(), [{ id, name: 'wr1', active: true }]);
+    await hypervisor.suspend(id);
+    assert.deepEqual(daemon.calls('DOMAIN_SUSPEND')[0]?.args, { dom });
+  });
+
+  it('name a domain never seen by its uuid', async () => {
+    daemon.answer('DOMAIN_GET_STATE', () => ({ state: 3, reason: 5 }));
+    assert.deepEqual(await hypervisor.domainState(other), { state: 'paused', reason: 'ioerror' });
+    assert.deepEqual(daemon.calls('DOMAIN_GET_STATE')[0]?.args, {
+      dom: { name: '', uuid: other, id: -1 },
+      flags: 0,
+    });
+  });
+
+  it('describe many domains, leaving out those that vanished or make no sense', async () => {
+    daemon.answer('DOMAIN_GET_XML_DESC', ({ dom: asked }) => {
+      if (asked.uuid === other) throw new DaemonFault(42, 'Domain not found');
+      return { xml: asked.name === 'bad' ? '<nonsense/>' : xmlOf(asked.uuid, 'wr1') };
+    });
+    const bad = { name: 'bad', uuid: '00000000-0000-4000-8000-000000000003' as VmId, id: 1 };
+    daemon.answer('CONNECT_LIST_ALL_DOMAINS', () => ({ domains: [dom, bad], ret: 2 }));
+    await hypervisor.listDomains();
+    const described = await hypervisor.describeMany([other, bad.uuid, id]);
+    assert.deepEqual(
+      described.map(({ name }) => name),
+      ['wr1'],
+    );
+  });
+
+  it('undefine with NVRAM and checkpoints, or without where the driver knows neither', async () => {
+    daemon.answer('DOMAIN_UNDEFINE_FLAGS', () => {
+      throw new DaemonFault(8, 'unsupported flags (0x14)');
+    });
+    daemon.answer('DOMAIN_UNDEFINE', () => undefined);
+    await hypervisor.undefine(id);
+    assert.equal((daemon.calls('DOMAIN_UNDEFINE_FLAGS')[0]?.args as { flags: number }).flags, 4 + 16);
+    assert.equal(daemon.calls('DOMAIN_UNDEFINE').length, 1);
+  });
+
+  it('tell the active job and the CPU bandwidth', async () => {
+    daemon.answer('DOMAIN_GET_JOB_STATS', () => ({
+      type: 2,
+      params: [{ field: 'operation', type: 'int', value: 5 }],
+    }));
+    daemon.answer('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', () => ({
+      params: [{ field: 'vcpu_quota', type: 'llong', value: -1 }],
+    }));
+    assert.equal(await hypervisor.activeJob(id), 'migration-out');
+    assert.deepEqual(await hypervisor.scheduler(id), { vcpuQuota: -1 });
+  });
+
+  it('use connections by purpose, so that what hangs in a monitor leaves the others alone', async () => {
+    daemon.silence('DOMAIN_GET_DISK_ERRORS');
+    daemon.answer('DOMAIN_GET_STATE', () => ({ state: 1, reason: 1 }));
+    const stuck = [1, 2, 3, 4, 5].map(() =>
+      assert.rejects(hypervisor.diskErrors(id, { deadlineMs: 1000 }), HypervisorError),
+    );
+    await daemon.receives('DOMAIN_GET_DISK_ERRORS', 4);
+    assert.deepEqual(await hypervisor.domainState(id), { state: 'running', reason: 'booted' });
+    await clock.advance(1000);
+    await Promise.all(stuck);
+  });
+});
+
+describe('the libvirt adapter’s statistics', () => {
+  const groups = StatsGroup.cpu | StatsGroup.balloon;
+  const record = (withCpu: boolean): DomainStatsRecord => ({
+    dom,
+    params: [
+      { field: 'state.state', type: 'int', value: 1 },
+      { field: 'state.reason', type: 'int', value: 1 },
+      ...(withCpu ? [{ field: 'cpu.time', type: 'ullong' as const, value: 42 }] : []),
+    ],
+  });
+
+  beforeEach(async () => {
+    await daemon.start();
+    await hypervisor.start(never);
+  });
+
+  it('come from one bulk call that never waits for a job: all active domains, or those named', async () => {
+    daemon.answer('CONNECT_GET_ALL_DOMAIN_STATS', () => ({ records: [record(true)] }));
+    const batch = await hypervisor.stats({ groups, lane: 'backed' });
+    assert.deepEqual(batch.vmIds, [id]);
+    assert.equal(batch.scalars[Scalar.cpuTime], 42);
+    await hypervisor.stats({ groups, ids: [id], lane: 'free' });
+    const asked = daemon.calls('CONNECT_GET_ALL_DOMAIN_STATS').map(({ args }) => args);
+    assert.deepEqual(asked, [
+      { doms: [], stats: groups | StatsGroup.state, flags: 0x2000_0001 },
+      { doms: [{ name: '', uuid: id, id: -1 }], stats: groups | StatsGroup.state, flags: 0x2000_0000 },
+    ]);
+  });
+
+  it('fall back to calls per domain where the bulk answer lacks the CPU time of a running domain', async () => {
+    daemon.answer('CONNECT_GET_ALL_DOMAIN_STATS', () => ({ records: [record(false)] }));
+    daemon.answer('CONNECT_LIST_ALL_DOMAINS', () => ({ domains: [dom], ret: 1 }));
+    daemon.answer('DOMAIN_GET_INFO', () => ({ state: 1, maxMem: 9, memory: 8, vcpus: 1, cpuTime: 77 }));
+    for (let round = 0; round < 2; round++) {
+      const batch = await hypervisor.stats({ groups, lane: 'backed' });
+      assert.equal(batch.scalars[Scalar.cpuTime], 77);
+    }
+    assert.equal(daemon.calls('CONNECT_GET_ALL_DOMAIN_STATS').length, 1, 'and remember it');
+  });
+
+  it('do not take a domain that is not running for a sign', async () => {
+    const off = { ...record(false), params: [{ field: 'state.state', type: 'int' as const, value: 5 }] };
+    daemon.answer('CONNECT_GET_ALL_DOMAIN_STATS', () => ({ records: [off] }));
+    const batch = await hypervisor.stats({ groups, lane: 'backed' });
+    assert.ok(Number.isNaN(batch.scalars[0 * SCALARS + Scalar.cpuTime]));
+    await hypervisor.stats({ groups, lane: 'backed' });
+    assert.equal(daemon.calls('CONNECT_GET_ALL_DOMAIN_STATS').length, 2);
+  });
+
+  it('go call by call from the start with libvirt’s test driver', async () => {
+    daemon.answer('CONNECT_GET_TYPE', () => ({ type: 'TEST' }));
+    daemon.answer('CONNECT_LIST_ALL_DOMAINS', () => ({ domains: [dom], ret: 1 }));
+    daemon.answer('DOMAIN_GET_STATE', () => ({ state: 1, reason: 0 }));
+    await hypervisor.stats({ groups: StatsGroup.state, lane: 'free' });
+    assert.equal(daemon.calls('CONNECT_GET_ALL_DOMAIN_STATS').length, 0);
+  });
+});

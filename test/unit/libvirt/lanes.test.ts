@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { HypervisorError } from '../../../src/domain/hypervisor.js';
+import { Lane } from '../../../src/libvirt/lanes.js';
+import type { LaneHooks } from '../../../src/libvirt/lanes.js';
+import type { LibvirtTarget } from '../../../src/libvirt/uri.js';
+import { RateLimiter, silentLogger } from '../../../src/util/log.js';
+import { createMetrics } from '../../../src/util/metrics.js';
+import { ManualClock } from '../../support/manual-clock.js';
+import { DaemonFault, FakeDaemon } from './fake-daemon.js';
+
+let daemon: FakeDaemon;
+let clock: ManualClock;
+let lanes: Lane[];
+
+beforeEach(() => {
+  daemon = new FakeDaemon();
+  clock = new ManualClock();
+  lanes = [];
+});
+
+afterEach(async () => {
+  for (const lane of lanes) await lane.stop();
+  assert.equal(clock.pendingTimers, 0, 'a stopped lane leaves no timer');
+  await daemon.dispose();
+});
+
+function lane(hooks: LaneHooks = {}, persistent = false, target: LibvirtTarget = daemon.target): Lane {
+  const created = new Lane(
+    { name: persistent ? 'events' : 'free', target, persistent, hooks },
+    { clock, log: silentLogger, metrics: createMetrics(), limiter: new RateLimiter(clock) },
+  );
+  lanes.push(created);
+  return created;
+}
+
+describe('a lane that connects on demand', () => {
+  it('opens one connection for all calls that need it at the same time', async () => {
+    await daemon.start();
+    const free = lane();
+    assert.equal(daemon.received.length, 0);
+    await Promise.all([1, 2, 3].map(() => free.call('CONNECT_GET_TYPE', undefined)));
+    assert.equal(daemon.calls('CONNECT_OPEN').length, 1);
+  });
+
+  it('rejects at once where no daemon is, naming URI and socket, and finds it when it is there', async () => {
+    const free = lane();
+    await assert.rejects(
+      free.call('CONNECT_GET_TYPE', undefined),
+      (error: unknown) =>
+        error instanceof HypervisorError &&
+        error.kind === 'unavailable' &&
+        error.message.includes('qemu:///fake') &&
+        error.message.includes(daemon.path),
+    );
+    await daemon.start();
+    assert.deepEqual(await free.call('CONNECT_GET_TYPE', undefined), { type: 'QEMU' });
+  });
+
+  it('connects anew after a loss', async () => {
+    await daemon.start();
+    const lost: Error[] = [];
+    const free = lane({ lost: (error) => lost.push(error) });
+    await free.call('CONNECT_GET_TYPE', undefined);
+    await daemon.stop();
+    await assert.rejects(free.call('CONNECT_GET_TYPE', undefined), HypervisorError);
+    await daemon.start();
+    assert.deepEqual(await free.call('CONNECT_GET_TYPE', undefined), { type: 'QEMU' });
+    assert.equal(lost.length, 1);
+  });
+
+  it('lets a call’s deadline count while it connects', async () => {
+    daemon.silence('AUTH_LIST');
+    await daemon.start();
+    const call = assert.rejects(
+      lane().call('CONNECT_GET_TYPE', undefined, { deadlineMs: 2000 }),
+      (error: unknown) => error instanceof HypervisorError && error.kind === 'timeout',
+    );
+    await daemon.receives('AUTH_LIST');
+    await clock.advance(2000);
+    await call;
+  });
+});
+
+describe('a lane that stays connected', () => {
+  it('tries until the daemon is there, a second apart at most', async () => {
+    let failures = 0;
+    let ready: () => void = () => undefined;
+    const isReady = new Promise<void>((resolve) => (ready = resolve));
+    const events = lane({ failed: () => failures++, ready: () => ready() }, true);
+    await events.start();
+    assert.equal(failures, 1);
+    await daemon.start();
+    await clock.advance(1000);
+    await isReady;
+    assert.ok(events.connection);
+  });
+
+  it('runs its hook on every connection before it is ready', async () => {
+    await daemon.start();
+    const steps: string[] = [];
+    let ready: () => void = () => undefined;
+    const nextReady = (): Promise<void> => new Promise((resolve) => (ready = resolve));
+    const events = lane(
+      {
+        opened: async (connection) => {
+          await connection.call('CONNECT_GET_TYPE', undefined);
+          steps.push('opened');
+        },
+        ready: () => {
+          steps.push('ready');
+          ready();
+        },
+        lost: () => {
+          steps.push('lost');
+          ready();
+        },
+      },
+      true,
+    );
+    await events.start();
+    const lost = nextReady();
+    await daemon.stop();
+    await lost;
+    await daemon.start();
+    const again = nextReady();
+    await clock.advance(1000);
+    await again;
+    assert.deepEqual(steps, ['opened', 'ready', 'lost', 'opened', 'ready']);
+  });
+
+  it('stops in the middle of an attempt', async () => {
+    daemon.silence('CONNECT_OPEN');
+    await daemon.start();
+    const events = lane({}, true);
+    const started = events.start();
+    await daemon.receives('CONNECT_OPEN');
+    await events.stop();
+    await started;
+    assert.equal(events.connection, undefined);
+  });
+});
+
+describe('the choice of socket', () => {
+  it('takes the first that answers', async () => {
+    await daemon.start();
+    const missing = `${daemon.folder}/absent`;
+    const free = lane({}, false, { ...daemon.target, socketPaths: [missing, daemon.path] });
+    await free.call('CONNECT_GET_TYPE', undefined);
+    assert.equal(free.connection?.request.path, daemon.path);
+  });
+
+  it('falls back to the read-only socket where access is denied', async () => {
+    daemon.answer('AUTH_LIST', () => ({ types: [2] }));
+    daemon.answer('AUTH_POLKIT', () => {
+      throw new DaemonFault(45, 'access denied by policy');
+    });
+    await daemon.start();
+    const open = new FakeDaemon();
+    await open.start();
+    const readOnlySocketPaths = [open.path];
+    const free = lane({}, false, { ...daemon.target, readOnlySocketPaths });
+    await free.call('CONNECT_GET_TYPE', undefined);
+    assert.equal(free.connection?.request.readOnly, true);
+    assert.deepEqual(open.calls('CONNECT_OPEN')[0]?.args, { name: 'qemu:///system', flags: 1 });
+    await free.stop();
+    await open.dispose();
+  });
+
+  it('does not take the read-only socket just because the other is missing', async () => {
+    await daemon.start();
+    const readOnlyPath = `${daemon.path}-ro`;
+    renameSync(daemon.path, readOnlyPath);
+    const free = lane({}, false, { ...daemon.target, readOnlySocketPaths: [readOnlyPath] });
+    await assert.rejects(free.call('CONNECT_GET_TYPE', undefined), HypervisorError);
+    assert.equal(daemon.received.length, 0);
+  });
+});
