@@ -62,7 +62,8 @@ const HOST_INFO_DEADLINE_MS = 5000;
 
 export class HostFacts implements Service {
   readonly #files: HostFiles;
-  #sample: HostSample | undefined;
+  /** The newest sample; settles when its file was read. */
+  #sample: Promise<HostSample> | undefined;
   #previous: HostSample | undefined;
   #hostInfo: HypervisorHostInfo | undefined;
   /** Monotonic; 0 asks again. */
@@ -109,7 +110,7 @@ export class HostFacts implements Service {
 
   /** Host.getStats. Never rejects. */
   async stats(): Promise<Record<string, unknown>> {
-    const sample = this.#sample ?? (await this.#takeSample());
+    const sample = await (this.#sample ?? this.#takeSample());
     const files = this.#files;
     return buildStats({
       sample,
@@ -130,11 +131,15 @@ export class HostFacts implements Service {
   }
 
   async #takeSample(): Promise<HostSample> {
+    const before = this.#sample;
+    this.#sample = this.#readSample();
+    this.#previous = await before;
+    return this.#sample;
+  }
+
+  async #readSample(): Promise<HostSample> {
     const atMs = this.options.clock.nowMs();
-    const sample = { atMs, stat: parseStat((await this.#files.text('proc', 'stat')) ?? '') };
-    this.#previous = this.#sample;
-    this.#sample = sample;
-    return sample;
+    return { atMs, stat: parseStat((await this.#files.text('proc', 'stat')) ?? '') };
   }
 
   async #readHostInfo(): Promise<HypervisorHostInfo | undefined> {

@@ -140,6 +140,10 @@ export class Listener implements Service {
     http.server.on('upgrade', (request, socket, head) => this.#upgrade(http, request, socket, head));
     http.server.on('clientError', (_error, socket) => socket.destroy());
     await http.listen();
+    // Accepting can fail later, as when files run out; that must not end the agent.
+    http.server.on('error', (error) =>
+      this.options.log.error({ err: error }, 'a connection was not accepted'),
+    );
     this.#servers.push(http);
     this.options.log.info({ address: formatEndpoint(http.endpoint) }, 'listening');
   }
