@@ -165,7 +165,7 @@ describe('the agent on real QEMU', { skip: skipWithoutLibvirt(), timeout: 400_00
     await engine.client.call('VM.cont', { vmID });
     await engine.until('running', () => engine.monitor.vms.get(vmID)?.status !== 'Paused');
     await engine.client.call('VM.destroy', { vmID });
-    assert.equal((await virshList(nameOf(2))).size, 0, 'destroy also undefines');
+    assert.equal((await virshList(nameOf(2))).get(nameOf(2)), 'shut off', "another's definition is kept");
     await engine.untilEquals(truth);
   });
 
@@ -184,6 +184,7 @@ describe('the agent on real QEMU', { skip: skipWithoutLibvirt(), timeout: 400_00
       /Virtual machine already exists/,
     );
     await engine.client.call('VM.destroy', { vmID });
+    assert.equal((await virshList(nameOf(5))).size, 0, 'our own definition goes with the VM');
     await engine.untilEquals(truth);
   });
 
