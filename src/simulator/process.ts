@@ -8,7 +8,7 @@
  * Ends on SIGTERM and SIGINT, and with --with-parent when stdin ends.
  */
 import { createInterface } from 'node:readline';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { createLogger } from '../util/log.js';
 import { systemClock } from '../util/time.js';
 import { LivingHost, eventBurst } from './living-host.js';
@@ -24,14 +24,20 @@ interface Options {
   readonly withParent?: true;
 }
 
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0)) throw new InvalidArgumentError('It must be a number, at least 0.');
+  return value;
+}
+
 const options = new Command()
   .name('simulator')
   .description('A simulated libvirt daemon with QEMU-like domains')
-  .requiredOption('--domains <n>', 'running domains at the start', Number)
+  .requiredOption('--domains <n>', 'running domains at the start', number)
   .requiredOption('--socket <path>', 'UNIX socket to listen on')
-  .option('--seed <n>', 'same seed, same host', Number, 1)
+  .option('--seed <n>', 'same seed, same host', number, 1)
   .option('--live', 'now and then pause, resume, shut down, start a domain')
-  .option('--service-ms <ms>', "time of one answer of a domain's monitor", Number, 0)
+  .option('--service-ms <ms>', "time of one answer of a domain's monitor", number, 0)
   .option('--with-parent', 'end when stdin ends')
   .parse()
   .opts<Options>();
