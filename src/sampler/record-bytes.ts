@@ -16,6 +16,7 @@ const NUMBER_BYTES = 64;
 const SHORT_LABEL = 48;
 /** From here on JavaScript writes an exponent; no counter or rate of a real machine gets there. */
 const EXPONENT_FROM = 1e21;
+const POWERS = Array.from({ length: 10 }, (_, decimals) => 10 ** decimals);
 const ZERO = 0x30;
 const POINT = 0x2e;
 
@@ -38,9 +39,11 @@ export class RecordBytes {
   label(bytes: Uint8Array): this {
     const { length } = bytes;
     this.#reserve(length);
-    if (length > SHORT_LABEL) this.#slab.set(bytes, this.#at);
-    else for (let index = 0; index < length; index++) this.#slab[this.#at + index] = bytes[index]!;
-    this.#at += length;
+    const slab = this.#slab;
+    const at = this.#at;
+    if (length > SHORT_LABEL) slab.set(bytes, at);
+    else for (let index = 0; index < length; index++) slab[at + index] = bytes[index]!;
+    this.#at = at + length;
     return this;
   }
 
@@ -67,7 +70,7 @@ export class RecordBytes {
   }
 
   #rounded(value: number, decimals: number): void {
-    const unit = 10 ** decimals;
+    const unit = POWERS[decimals]!;
     const scaled = isQuantity(value) ? Math.round(value * unit) : 0;
     // Beyond, a double has no digits left for the fraction.
     const exact = scaled <= Number.MAX_SAFE_INTEGER;
@@ -88,13 +91,15 @@ export class RecordBytes {
 
   /** `count` digits of a number below 10^9, so that all is done in 32 bits. */
   #padded(value: number, count: number): void {
+    const slab = this.#slab;
+    const start = this.#at;
     let rest = value | 0;
-    for (let at = this.#at + count - 1; at >= this.#at; at--) {
+    for (let at = start + count - 1; at >= start; at--) {
       const next = (rest / 10) | 0;
-      this.#slab[at] = ZERO + rest - next * 10;
+      slab[at] = ZERO + rest - next * 10;
       rest = next;
     }
-    this.#at += count;
+    this.#at = start + count;
   }
 
   /** What was begun moves on to a new slab where the room does not suffice. */
@@ -112,8 +117,9 @@ function isQuantity(value: number): boolean {
   return value >= 0 && value < EXPONENT_FROM;
 }
 
+/** Of a number below 10^9. */
 function digitCount(value: number): number {
   let count = 1;
-  for (let limit = 10; value >= limit; limit *= 10) count++;
+  for (let limit = 10; value >= limit && count < 9; limit *= 10) count++;
   return count;
 }

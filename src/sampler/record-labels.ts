@@ -23,13 +23,13 @@ export const NOT_ACTUAL = label('","cpuActual":false');
 export const NETWORK = label(',"network":{');
 export const NEXT = label(',');
 export const NIC_FIGURES = [
-  [label('"rxErrors":"'), NetColumn.rxErrs],
-  [label('","rxDropped":"'), NetColumn.rxDrop],
-  [label('","txErrors":"'), NetColumn.txErrs],
-  [label('","txDropped":"'), NetColumn.txDrop],
-  [label('","rx":"'), NetColumn.rxBytes],
-  [label('","tx":"'), NetColumn.txBytes],
-] as const;
+  { member: label('"rxErrors":"'), column: NetColumn.rxErrs },
+  { member: label('","rxDropped":"'), column: NetColumn.rxDrop },
+  { member: label('","txErrors":"'), column: NetColumn.txErrs },
+  { member: label('","txDropped":"'), column: NetColumn.txDrop },
+  { member: label('","rx":"'), column: NetColumn.rxBytes },
+  { member: label('","tx":"'), column: NetColumn.txBytes },
+];
 export const SAMPLE_TIME = label('","sampleTime":');
 
 export const DISKS = label(',"disks":{');
@@ -38,31 +38,31 @@ export const NO_DISK = label(
     '"flushLatency":"0","readOps":"0","writeOps":"0","readBytes":"0","writtenBytes":"0"}',
 );
 export const DISK_RATES = [
-  [label('"readRate":"'), BlockColumn.rdBytes],
-  [label('","writeRate":"'), BlockColumn.wrBytes],
-] as const;
+  { member: label('"readRate":"'), column: BlockColumn.rdBytes },
+  { member: label('","writeRate":"'), column: BlockColumn.wrBytes },
+];
 export const DISK_LATENCIES = [
-  [label('","readLatency":"'), BlockColumn.rdTimes, BlockColumn.rdReqs],
-  [label('","writeLatency":"'), BlockColumn.wrTimes, BlockColumn.wrReqs],
-  [label('","flushLatency":"'), BlockColumn.flTimes, BlockColumn.flReqs],
-] as const;
+  { member: label('","readLatency":"'), times: BlockColumn.rdTimes, reqs: BlockColumn.rdReqs },
+  { member: label('","writeLatency":"'), times: BlockColumn.wrTimes, reqs: BlockColumn.wrReqs },
+  { member: label('","flushLatency":"'), times: BlockColumn.flTimes, reqs: BlockColumn.flReqs },
+];
 export const TRUE_SIZE = label('","truesize":"');
 export const DISK_TOTALS = [
-  [label('","apparentsize":"'), BlockColumn.capacity],
-  [label('","readOps":"'), BlockColumn.rdReqs],
-  [label('","writeOps":"'), BlockColumn.wrReqs],
-  [label('","readBytes":"'), BlockColumn.rdBytes],
-  [label('","writtenBytes":"'), BlockColumn.wrBytes],
-] as const;
+  { member: label('","apparentsize":"'), column: BlockColumn.capacity },
+  { member: label('","readOps":"'), column: BlockColumn.rdReqs },
+  { member: label('","writeOps":"'), column: BlockColumn.wrReqs },
+  { member: label('","readBytes":"'), column: BlockColumn.rdBytes },
+  { member: label('","writtenBytes":"'), column: BlockColumn.wrBytes },
+];
 
 export const VCPU_COUNT = label(',"vcpuCount":"');
 export const MEMORY = label(',"memoryStats":{"mem_total":"');
 export const MEM_UNUSED = label('","mem_unused":"');
 export const MEM_FREE = label('","mem_free":"');
 export const SWAPS = [
-  [label('","swap_in":'), Scalar.swapIn],
-  [label(',"swap_out":'), Scalar.swapOut],
-] as const;
+  { member: label('","swap_in":'), column: Scalar.swapIn },
+  { member: label(',"swap_out":'), column: Scalar.swapOut },
+];
 export const MAJOR_FAULTS = label(',"majflt":');
 export const MINOR_FAULTS = label(',"minflt":');
 export const PAGE_FAULTS = label(',"pageflt":');

@@ -132,8 +132,9 @@ export class RecordEncoder {
       if (index < 0 || findNet(first, name) < 0) continue;
       out.label(begun ? NEXT : NETWORK).label(text);
       begun = true;
-      for (const [member, column] of NIC_FIGURES)
+      for (const { member, column } of NIC_FIGURES) {
         out.label(member).integer(net[index * NET_COLUMNS + column]!);
+      }
       out
         .label(SAMPLE_TIME)
         .fixed(last.stampMs / 1000, 6)
@@ -167,12 +168,12 @@ export class RecordEncoder {
     const { tally } = this;
     const a = first.batch.block;
     const b = last.batch.block;
-    for (const [member, bytes] of DISK_RATES) {
+    for (const { member, column } of DISK_RATES) {
       out
         .label(member)
-        .float(perSecond(counterDelta(a[before + bytes]!, b[now + bytes]!, tally), intervalMs));
+        .float(perSecond(counterDelta(a[before + column]!, b[now + column]!, tally), intervalMs));
     }
-    for (const [member, times, reqs] of DISK_LATENCIES) {
+    for (const { member, times, reqs } of DISK_LATENCIES) {
       const latencyNs = meanLatencyNs(
         counterDelta(a[before + times]!, b[now + times]!, tally),
         counterDelta(a[before + reqs]!, b[now + reqs]!, tally),
@@ -192,7 +193,7 @@ export class RecordEncoder {
     const out = this.#out;
     const physical = block[now + BlockColumn.physical]!;
     out.label(TRUE_SIZE).integer(Number.isNaN(physical) ? block[now + BlockColumn.allocation]! : physical);
-    for (const [member, column] of DISK_TOTALS) out.label(member).integer(block[now + column]!);
+    for (const { member, column } of DISK_TOTALS) out.label(member).integer(block[now + column]!);
     out.label(QUOTE_CLOSE);
   }
 
@@ -221,7 +222,7 @@ export class RecordEncoder {
     const free = unused + (scalar(last, Scalar.diskCaches) || 0);
     out.label(MEMORY).integer(available);
     if (!Number.isNaN(free)) out.label(MEM_UNUSED).integer(unused).label(MEM_FREE).integer(free);
-    for (const [member, column] of SWAPS) out.label(member).integer(this.#eventRate(samples, column));
+    for (const { member, column } of SWAPS) out.label(member).integer(this.#eventRate(samples, column));
     const major = this.#eventRate(samples, Scalar.majorFault);
     const minor = this.#eventRate(samples, Scalar.minorFault);
     out.label(MAJOR_FAULTS).integer(major);

@@ -227,12 +227,12 @@ describe('a stuck guest', () => {
     await sampler.stop();
   });
 
-  it('is reported by the age of its sample where calls do answer, but without its figures', async () => {
+  it('is reported by the age of its sample where calls do answer without what its monitor tells', async () => {
     const { sampler, start, advance, hypervisor, health, one } = setUp(2);
     await start();
     hypervisor.busy.add(vmId(0));
     await advance(45_000);
-    assert.deepEqual(health, []);
+    assert.equal(health.length, 0);
     assert.equal(one(vmId(0))['cpuUser'], '50.00');
     await advance(15_000);
     assert.deepEqual(health, [[vmId(0), false]]);

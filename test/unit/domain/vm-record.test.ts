@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  configurationBlock,
+  elapsedSec,
+  guestBlock,
+  runningBlock,
+  statusBlock,
+} from '../../../src/domain/vm-record.js';
+import { domain, makeVm, vmId } from '../sampler/fixtures.js';
+
+describe('the blocks of a VM record', () => {
+  it('tell the status, and for a Down VM why', () => {
+    assert.deepEqual(statusBlock(makeVm({ status: 'Powering up' })), { status: 'Powering up' });
+    const exit = { code: 1, reason: 2, message: 'Lost connection with qemu process' } as const;
+    assert.deepEqual(statusBlock(makeVm({ internal: 'Down', status: 'Down', exit, timeOffsetSec: 3600 })), {
+      status: 'Down',
+      vmId: vmId(0),
+      exitCode: 1,
+      exitMessage: 'Lost connection with qemu process',
+      exitReason: 2,
+      timeOffset: '3600',
+    });
+  });
+
+  it('never take a Down VM without a known cause for a clean stop', () => {
+    const block = statusBlock(makeVm({ internal: 'Down', status: 'Down' }));
+    assert.ok('exitCode' in block && block.exitCode === 1);
+  });
+
+  it('have texts where the engine casts to text, and integers where it wants those', () => {
+    const vm = makeVm({
+      vcpuQuota: 50_000,
+      vcpuPeriod: 100_000,
+      timeOffsetSec: -7,
+      pauseCode: 'ENOSPC',
+      monitorResponsive: false,
+      clientIp: '192.0.2.7',
+      watchdogEvent: { timeSec: 1_700_000_000, action: 'reset' },
+      domain: {
+        ...domain,
+        metadata: { vcpuLimit: 50 },
+        disks: [{ ...domain.disks[0]!, ioTune: { read_iops_sec: 100 } }, domain.disks[1]!],
+      },
+    });
+    assert.deepEqual(runningBlock(vm, 61_999), {
+      elapsedTime: '61',
+      monitorResponse: '-1',
+      clientIp: '192.0.2.7',
+      timeOffset: '-7',
+      displayInfo: [{ type: 'vnc', port: '5900', tlsPort: '', ipAddress: '192.168.122.10' }],
+      vmJobs: {},
+      pauseCode: 'ENOSPC',
+      hash: '3156824018811082017',
+      watchdogEvent: { time: 1_700_000_000, action: 'reset' },
+      vcpuQuota: '50000',
+      vcpuPeriod: 100_000,
+      vcpuUserLimit: 50,
+      ioTune: [{ name: 'sda', path: '/images/0', ioTune: { read_iops_sec: '100' } }],
+    });
+  });
+
+  it('leave out what has no value', () => {
+    const block = runningBlock(makeVm({ vcpuQuota: 0, vcpuPeriod: 0 }), 0);
+    for (const key of ['pauseCode', 'watchdogEvent', 'vcpuQuota', 'vcpuPeriod', 'vcpuUserLimit', 'ioTune'])
+      assert.equal(key in block, false, key);
+  });
+
+  it('have no hash before the domain runs', () => {
+    const waiting = makeVm({ internal: 'WaitForLaunch', status: 'WaitForLaunch' });
+    assert.equal('hash' in runningBlock(waiting, 0), false);
+    const { domain: _, ...unread } = makeVm();
+    assert.equal('hash' in runningBlock(unread, 0), false);
+    assert.deepEqual(runningBlock(unread, 0).displayInfo, []);
+  });
+
+  it('count elapsed time from the start of the guest and never below zero', () => {
+    assert.equal(elapsedSec(makeVm({ startedAtMs: 1000 }), 3999), 2);
+    assert.equal(elapsedSec(makeVm({ startedAtMs: 5000 }), 1000), 0);
+    const { startedAtMs: _, ...notStarted } = makeVm();
+    assert.equal(elapsedSec(notStarted, 1000), 0);
+  });
+
+  it('describe configuration and guest', () => {
+    assert.deepEqual(configurationBlock(makeVm({ domain: { ...domain, type: 'qemu', acpi: false } })), {
+      vmId: vmId(0),
+      vmName: 'vm-0000.example.com',
+      vmType: 'qemu',
+      kvmEnable: 'true',
+      acpiEnable: 'false',
+    });
+    assert.equal(guestBlock(makeVm()).guestCPUCount, -1);
+  });
+});
