@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { WebSocket, type ClientOptions } from 'ws';
 import type { HandleMessage, Peer, Reply } from '../../../src/api/peer.js';
-import type { TcpEndpoint } from '../../../src/transport/endpoints.js';
 import { Listener, type ListenerOptions } from '../../../src/transport/websocket.js';
 import { silentLogger } from '../../../src/util/log.js';
 import { makeFanOut, type FanOutFixture } from './events.js';
@@ -30,14 +29,16 @@ export async function startAgent(answer: Answer, options: Partial<ListenerOption
     ...options,
   });
   await listener.start();
-  const port = (listener.address()[0] as Partial<TcpEndpoint>).port ?? 0;
+  const [first] = listener.address();
+  const port = first && 'port' in first ? first.port : 0;
+  const url = first && 'path' in first ? `ws+unix:${first.path}:/` : `ws://127.0.0.1:${port}`;
   const clients: TestClient[] = [];
   return {
     ...fixture,
     listener,
     port,
     connect: async (clientOptions) => {
-      const client = await TestClient.connect(`ws://127.0.0.1:${port}`, clientOptions);
+      const client = await TestClient.connect(url, clientOptions);
       clients.push(client);
       return client;
     },
