@@ -4,6 +4,7 @@
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import { Feature } from './enumerations.js';
+import { LibvirtError } from './errors.js';
 import type { TypedCall } from './procedures.js';
 
 /** Answers of AUTH_LIST. */
@@ -23,8 +24,7 @@ export async function handshake(call: TypedCall, name: string, readOnly: boolean
 async function authenticate(call: TypedCall, types: readonly number[]): Promise<void> {
   if (types.length === 0 || types.includes(AuthType.none)) return;
   if (types.includes(AuthType.polkit)) {
-    const { complete } = await call('AUTH_POLKIT', undefined);
-    if (complete !== 1) throw new HypervisorError('denied', 'polkit did not grant access to libvirt');
+    await askPolkit(call);
     return;
   }
   const asked = types.includes(AuthType.sasl) ? 'SASL' : `of type ${types.join(', ')}`;
@@ -33,4 +33,16 @@ async function authenticate(call: TypedCall, types: readonly number[]): Promise<
     `libvirt asks for authentication ${asked}, which is not supported: set auth_unix_rw to "none" or "polkit" in ` +
       'libvirtd.conf (virtqemud.conf), or give a socket that is configured so',
   );
+}
+
+/** Whatever the daemon answers but "complete" is a refusal, also an internal error because polkit is not running. */
+async function askPolkit(call: TypedCall): Promise<void> {
+  try {
+    const { complete } = await call('AUTH_POLKIT', undefined);
+    if (complete === 1) return;
+  } catch (error) {
+    if (!(error instanceof LibvirtError)) throw error;
+    throw new HypervisorError('denied', `polkit did not grant access: ${error.message}`, { cause: error });
+  }
+  throw new HypervisorError('denied', 'polkit did not grant access');
 }
