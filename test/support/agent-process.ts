@@ -109,5 +109,5 @@ export class AgentProcess {
   }
 }
 
-/** The agent's word that it listens, in its log or in its greeting. */
-const READY = /listening[^\n]*?((?:wss?:\/\/|unix:)[^\s",]+)/i;
+/** The agent's greeting on standard error; the first of its addresses. */
+const READY = /listening on (\S+?)(?: and |\. Try next)/;

@@ -35,6 +35,7 @@ export async function followEvents(io: CliIo, target: Target, clock: Clock = sys
 
 function printer(io: CliIo, target: Target, clock: Clock, fail: (error: Error) => void): VmMonitorListener {
   let connections = 0;
+  let lastError = '';
   const asJson = !io.out.isTerminal;
   const note = (text: string): void => io.err.write(`vdsm-client: ${paint(io.err, 'dim', text)}\n`);
   const print = (line: EventLine): void => {
@@ -47,13 +48,16 @@ function printer(io: CliIo, target: Target, clock: Clock, fail: (error: Error) =
       if (change.source === 'snapshot' && connections > 0) print(snapshotLine(change));
     },
     synchronised: ({ resumed, missed }) => {
+      lastError = '';
       if (connections++ === 0) note(`following events of ${target.address}; Ctrl-C ends`);
       else if (resumed) note(`connected again, nothing lost: ${missed} events were missed and follow`);
       else note('connected again; missed events are unknown, so the differences of status are shown');
     },
     disconnected: ({ error, retryInMs }) => {
       if (connections === 0) fail(error);
-      else note(`${error.message}; next attempt in ${retryInMs / 1000} s`);
+      // Said once per reason: a host may be away for hours.
+      else if (error.message !== lastError) note(`${error.message}; next attempt in ${retryInMs / 1000} s`);
+      lastError = error.message;
     },
   };
 }

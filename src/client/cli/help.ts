@@ -42,26 +42,30 @@ function memberRows(parent: string, schema: JsonSchema): Row[] {
 
 /** `array of string`, `"Up" | "Down"`, `integer` ... */
 export function typeText(schema: JsonSchema): string {
-  const { enum: values, const: only, items } = resolveRef(schema);
+  const { enum: values, const: only, items, title } = resolveRef(schema);
   if (only !== undefined) return JSON.stringify(only);
   if (values) return values.length <= 4 ? values.map((value) => JSON.stringify(value)).join(' | ') : 'string';
   const types = typesOf(schema);
   if (types.includes('array') && items) return `array of ${typeText(items)}`;
-  return types.length > 0 ? types.join(' | ') : 'any';
+  return types.length > 0 ? types.join(' | ') : (title ?? 'any');
 }
 
 function resultText(schema: JsonSchema, columns: number): string {
   const resolved = resolveRef(schema);
   const element = resolved.items ? resolveRef(resolved.items) : resolved;
   const members = Object.entries(element.properties ?? {});
-  const head = indent(`${typeText(schema)}${members.length > 0 ? ' with' : ''}`);
-  if (members.length === 0) return head;
+  const type = typeText(schema);
+  if (members.length === 0) {
+    return indent(
+      wrap(element.description ? `${type}: ${element.description}` : type, columns - 2).join('\n'),
+    );
+  }
   const table = members.map(([name, member]): Row => [
     name,
     typeText(member),
     resolveRef(member).description ?? '',
   ]);
-  return `${head}\n${rows(table, columns)}`;
+  return `${indent(`${type} with`)}\n${rows(table, columns)}`;
 }
 
 function exampleWords(params: Readonly<Record<string, unknown>>): string {
