@@ -166,7 +166,7 @@ export class BulkStatsDecoder {
   #apply(layout: StatsLayout): boolean {
     const words = this.#words;
     const data = this.#data;
-    const { words: expected, ops, destinations } = layout;
+    const { words: expected, ops, gaps, destinations } = layout;
     let slackWords = words.length - this.#at - layout.minWords;
     if (slackWords < 0) return false;
     this.#openRows(layout);
@@ -174,9 +174,11 @@ export class BulkStatsDecoder {
     let next = 0;
     for (let param = 0; param < ops.length; param++) {
       const op = ops[param]!;
-      for (const end = next + (op >>> OP_BITS); next < end; next++, at++) {
+      for (const type = next + (op >>> OP_BITS) - 1; next < type; next++, at++) {
         if (words[at] !== expected[next]) return this.#miss();
       }
+      at += gaps[param]!;
+      if (words[at++] !== expected[next++]) return this.#miss();
       const kind = op & OP_MASK;
       if (kind === Op.skip8) at += 2;
       else if (kind === Op.skip4) at += 1;

@@ -7,7 +7,7 @@
 import { BLOCK_COLUMNS, BlockColumn, NET_COLUMNS, NetColumn, Scalar } from '../domain/stats.js';
 import { TypedParamNumber } from './typed-params.js';
 
-/** What to do with a value. The low four bits of an op; the words of name and type stand above them. */
+/** What to do with a value. The low four bits of an op; the number of words to compare stands above them. */
 export const Op = {
   skip4: 0,
   skip8: 1,
@@ -29,9 +29,11 @@ export const Table = { scalar: 0, net: 1, block: 2 } as const;
 export const TABLE_BITS = 2;
 
 export interface StatsLayout {
-  /** Of each parameter: length word, name and padding, type word; one after the other as on the wire. */
+  /** What is compared of each parameter: length word, name and padding, type word, as on the wire. */
   readonly words: Int32Array;
   readonly ops: Int32Array;
+  /** Words of the name, just before the type, that need not be compared. */
+  readonly gaps: Int32Array;
   /** Numbers: index and table. Texts: the row. Skipped: 0. */
   readonly destinations: Int32Array;
   /** Words of a record after its parameter count, if every text were empty. */
@@ -104,6 +106,13 @@ const blockColumns: ReadonlyMap<string, number> = new Map([
 const MAX_FIELD_BYTES = 79;
 const DEVICE_FIELD = /^(net|block)\.(0|[1-9]\d{0,8})\.(.+)$/;
 
+/**
+ * Names that begin so are never ours, whatever follows: with KVM two thirds of a record are counters per vCPU. Of
+ * these the length and the first two words are compared, which hold the whole prefix.
+ */
+const NEVER_OURS = /^vcpu\.\d/;
+const PREFIX_WORDS = 2;
+
 interface DeviceField {
   readonly param: number;
   readonly device: 'net' | 'block';
@@ -114,9 +123,10 @@ interface DeviceField {
 
 /** @param words names and types of a record that was walked already: lengths and types are valid */
 export function createLayout(words: Int32Array, start: number, length: number): StatsLayout {
-  const own = words.slice(start, start + length);
-  const bytes = Buffer.from(own.buffer, own.byteOffset, own.byteLength);
+  const bytes = Buffer.from(words.buffer, words.byteOffset + start * 4, length * 4);
+  const compared: number[] = [];
   const ops: number[] = [];
+  const gaps: number[] = [];
   const destinations: number[] = [];
   const devices: DeviceField[] = [];
   let minWords = length;
@@ -134,14 +144,19 @@ export function createLayout(words: Int32Array, start: number, length: number): 
       devices.push({ param: ops.length, device: kind, index: Number(index), field, type });
     }
     const known = column !== undefined && numeric !== undefined;
-    ops.push(((typeAt + 1 - at) << OP_BITS) | (known ? numeric : skipOp(type)));
+    const gap = NEVER_OURS.test(name) ? typeAt - at - 1 - PREFIX_WORDS : 0;
+    for (let i = at; i < typeAt - gap; i++) compared.push(words[start + i]!);
+    compared.push(words[start + typeAt]!);
+    ops.push(((typeAt + 1 - gap - at) << OP_BITS) | (known ? numeric : skipOp(type)));
+    gaps.push(gap);
     destinations.push(known ? (column << TABLE_BITS) | Table.scalar : 0);
     minWords += VALUE_WORDS[type]!;
     at = typeAt + 1;
   }
   const layout = {
-    words: own,
+    words: Int32Array.from(compared),
     ops: Int32Array.from(ops),
+    gaps: Int32Array.from(gaps),
     destinations: Int32Array.from(destinations),
     minWords,
   };

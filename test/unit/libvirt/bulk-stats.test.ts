@@ -122,6 +122,22 @@ describe('BulkStatsDecoder', () => {
     ]);
   });
 
+  it('takes counters per vCPU for each other where they begin alike, and sees another field in the place of one', () => {
+    const decoder = counting();
+    const counters: ReplyParam[] = [
+      { field: 'vcpu.0.exits.sum', type: 'ullong', value: 1 },
+      { field: 'vcpu.0.extra.sum', type: 'ullong', value: 2 },
+      { field: 'vcpu.0.state', type: 'int', value: 1 },
+    ];
+    decoder.decode(encodeReply([record(counters)]));
+    const [first, second, state] = counters as [ReplyParam, ReplyParam, ReplyParam];
+    decoder.decode(encodeReply([record([second, first, state])]));
+    assert.equal(decoder.misses, 1);
+    const current = record([first, second, { field: 'vcpu.current', type: 'int', value: 5 }]);
+    assert.deepEqual(decoder.decode(encodeReply([current])), plain([current]));
+    assert.equal(decoder.misses, 2);
+  });
+
   it('believes the fields, not net.count and block.count', () => {
     const params: ReplyParam[] = [
       { field: 'net.count', type: 'uint', value: 4_000_000_000 },

@@ -55,6 +55,20 @@ describe('createLayout', () => {
     assert.equal(layout.minWords, 3 + 1 + 4 + 2);
   });
 
+  it('compares of a counter per vCPU its length, the words of its prefix and its type', () => {
+    const layout = layoutOf([
+      ['vcpu.0.halt_poll_success_ns.sum', 4],
+      ['vcpu.current', 2],
+    ]);
+    assert.deepEqual([...layout.gaps], [6, 0]);
+    assert.deepEqual(
+      [...layout.ops].map((op) => op >>> OP_BITS),
+      [4, 5],
+    );
+    assert.equal(layout.words.length, 9);
+    assert.equal(layout.minWords, 1 + 8 + 1 + 2 + (1 + 3 + 1 + 1));
+  });
+
   it('gives rows by ascending index, and none to a disk without a name', () => {
     const layout = layoutOf([
       ['block.5.name', 7],
