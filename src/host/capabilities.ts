@@ -4,6 +4,7 @@
  * Types are those that an engine insists on: most numbers are text. What is not known is left out, unless an engine
  * fails without it; nothing is guessed. The few entries that are declarations or policies and no facts are marked.
  */
+import { parseVmId } from '../domain/ids.js';
 import type { HypervisorHostInfo } from '../domain/hypervisor.js';
 import {
   parseCapabilities,
@@ -26,7 +27,12 @@ export interface CapabilityFacts {
   readonly memTotalKiB: number | undefined;
   readonly bootTimeSec: number | undefined;
   readonly bootId: string | undefined;
+  /** DMI's UUID of the machine; readable for root only. */
   readonly dmiUuid: string | undefined;
+  /** Whether the machine has DMI at all. */
+  readonly dmiPresent: boolean;
+  /** /etc/machine-id. */
+  readonly machineId: string | undefined;
   readonly osRelease: ReadonlyMap<string, string>;
   /** Page sizes in KiB. */
   readonly hugePagesKiB: readonly number[];
@@ -66,8 +72,7 @@ export function buildCapabilities(facts: CapabilityFacts): Record<string, unknow
     ...securityMembers(facts),
     ...networkCapabilities(facts.interfaces, facts.addresses),
     nameservers: facts.nameservers,
-    // DMI's UUID is readable for root only; libvirt tells the same one, or the one that it was configured to.
-    uuid: facts.dmiUuid ?? host?.uuid,
+    uuid: hostUuid(facts, host),
     // Text. False also where the hypervisor was never reached: then no VM can be started here.
     kvmEnabled: String(host?.kvm ?? false),
     vmTypes: ['kvm'],
@@ -84,6 +89,13 @@ export function buildCapabilities(facts: CapabilityFacts): Record<string, unknow
     // The agent changes no network configuration, so none is unsaved.
     netConfigDirty: 'False',
   });
+}
+
+/** libvirt repeats DMI's UUID, but without DMI it makes up another one at each of its starts. */
+function hostUuid(facts: CapabilityFacts, host: HostCapabilities | undefined): string | undefined {
+  return (
+    parseVmId(facts.dmiUuid) ?? (facts.dmiPresent ? host?.uuid : undefined) ?? parseVmId(facts.machineId)
+  );
 }
 
 function cpuMembers(

@@ -44,7 +44,15 @@ export interface HostFactsOptions {
   readonly addresses?: () => Addresses;
 }
 
-type MachineKey = 'cpuinfo' | 'onlineCpus' | 'memTotalKiB' | 'hugePagesKiB' | 'numaBalancing' | 'dmiUuid';
+type MachineKey =
+  | 'cpuinfo'
+  | 'onlineCpus'
+  | 'memTotalKiB'
+  | 'hugePagesKiB'
+  | 'numaBalancing'
+  | 'dmiUuid'
+  | 'dmiPresent'
+  | 'machineId';
 type SystemKey =
   | 'bootTimeSec'
   | 'bootId'
@@ -165,7 +173,9 @@ export class HostFacts implements Service {
       memTotalKiB: parseMeminfo((await files.text('proc', 'meminfo')) ?? '').get('MemTotal'),
       hugePagesKiB: Object.keys(await this.#readHugePages()).map(Number),
       numaBalancing: integer(await files.line('proc', 'sys/kernel/numa_balancing')),
-      dmiUuid: (await files.line('sys', 'class/dmi/id/product_uuid'))?.toLowerCase(),
+      dmiUuid: await files.line('sys', 'class/dmi/id/product_uuid'),
+      dmiPresent: await files.exists('sys', 'class/dmi/id'),
+      machineId: await files.line('etc', 'machine-id'),
     };
   }
 

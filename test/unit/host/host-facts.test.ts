@@ -201,6 +201,17 @@ describe('the capabilities', () => {
     assert.equal(answer['uuid'], '4114e4c3-59d9-45d1-8a08-461c30a2184a');
   });
 
+  it("have libvirt's UUID where DMI's may not be read, and the system's where there is no DMI", async () => {
+    const uuidOf = async (content: Record<string, string>): Promise<unknown> => {
+      const other = makeHost({ 'etc/machine-id': '0123456789abcdef0123456789abcdef\n', ...content });
+      const { uuid } = await make(other).capabilities();
+      other.remove();
+      return uuid;
+    };
+    assert.equal(await uuidOf({ 'sys/class/dmi/id/': '' }), '11111111-59d9-45d1-8a08-461c30a2184a');
+    assert.equal(await uuidOf({}), '01234567-89ab-cdef-0123-456789abcdef');
+  });
+
   it('show a bridge as a bridged network, and no tap device of a VM', async () => {
     const answer = await facts.capabilities();
     const ip = { addr: '', netmask: '', gateway: '', ipv4addrs: [], ipv6addrs: [] };
