@@ -51,6 +51,8 @@ import { readHostInfo } from './host-info.js';
 import { Lane } from './lanes.js';
 import type { DomainHandle } from './objects.js';
 import { StatsSource } from './stats-source.js';
+import { paramRecord } from './typed-params.js';
+import type { TypedParam } from './typed-params.js';
 import type { LibvirtTarget } from './uri.js';
 
 export interface LibvirtHypervisorDeps {
@@ -171,10 +173,9 @@ export class LibvirtHypervisor implements Hypervisor {
     options?: CallOptions,
   ): Promise<{ readonly vcpuQuota?: number; readonly vcpuPeriod?: number }> {
     const request = { ...this.#on(id), nparams: MAX_SCHEDULER_PARAMS };
-    const { params } = await this.#free.call('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', request, options);
-    const values = new Map(params.map(({ field, value }) => [field, value]));
-    const vcpuQuota = values.get('vcpu_quota');
-    const vcpuPeriod = values.get('vcpu_period');
+    const call = this.#free.call('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', request, options);
+    const { params } = await call.catch(noParamsIfUnsupported);
+    const { vcpu_quota: vcpuQuota, vcpu_period: vcpuPeriod } = paramRecord(params);
     return {
       ...(typeof vcpuQuota === 'number' && { vcpuQuota }),
       ...(typeof vcpuPeriod === 'number' && { vcpuPeriod }),
@@ -256,5 +257,11 @@ function refOf({ uuid, name, id }: DomainHandle): DomainRef {
 
 function undefinedIfGone(error: unknown): undefined {
   if (error instanceof HypervisorError && error.kind === 'no-domain') return undefined;
+  throw error;
+}
+
+/** Session daemons have no control groups, hence no CPU bandwidth to tell. */
+function noParamsIfUnsupported(error: unknown): { readonly params: readonly TypedParam[] } {
+  if (error instanceof HypervisorError && error.kind === 'unsupported') return { params: [] };
   throw error;
 }

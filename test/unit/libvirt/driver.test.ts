@@ -215,6 +215,10 @@ describe('the libvirt adapter’s calls', () => {
     }));
     assert.equal(await hypervisor.activeJob(id), 'migration-out');
     assert.deepEqual(await hypervisor.scheduler(id), { vcpuQuota: -1 });
+    daemon.answer('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', () => {
+      throw new DaemonFault(67, 'CPU tuning is not available in session mode');
+    });
+    assert.deepEqual(await hypervisor.scheduler(id), {});
   });
 
   it('use connections by purpose, so that what hangs in a monitor leaves the others alone', async () => {
