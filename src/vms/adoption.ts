@@ -16,7 +16,7 @@ import type { Registry } from './registry.js';
 export interface Found {
   readonly state: DomainState;
   /** The active job's operation, where it was read and there is one. */
-  readonly job?: string;
+  readonly job?: string | undefined;
 }
 
 const applianceChannel = 'org.libguestfs.channel.0';
@@ -53,7 +53,10 @@ export function adopt(
   return registry.add(
     { id, name, external: metadata === undefined, internal: 'WaitForLaunch' },
     {
-      causes: causesOfFound(state, job),
+      causes: [
+        ...causesOfFound(state, job),
+        ...(isIncoming({ state, job }) ? (['found-incoming'] as const) : []),
+      ],
       detail: { ...(isPauseCode(pauseCode) && { pauseCode }), ...(exit && { exit }) },
       facts: {
         domain,
@@ -62,6 +65,11 @@ export function adopt(
       },
     },
   );
+}
+
+/** libvirt tells of a migration's job at the source only: the target is what is paused for one and has none. */
+function isIncoming({ state, job }: Found): boolean {
+  return state.state === 'paused' && state.reason === 'migration' && job === undefined;
 }
 
 /** The exit record that was left in the metadata of a domain that is shut off. */

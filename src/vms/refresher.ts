@@ -31,6 +31,9 @@ export interface RefresherParts {
 }
 
 const WIDTH = 4;
+const JOB_DEADLINE_MS = 2_000;
+/** What a VM or this connection will not have next time either. */
+const lasting: ReadonlySet<string | undefined> = new Set(['unsupported', 'denied']);
 
 export class Refresher {
   readonly #queue = new Map<VmId, Set<Need>>();
@@ -128,7 +131,9 @@ export class Refresher {
     try {
       const found = state ?? (await hypervisor.domainState(id, this.#options));
       if (!isActive(found) || (known && isSettled(known))) return { state: found };
-      const job = await hypervisor.activeJob(id, this.#options).catch(withoutJobs);
+      // A stuck monitor would hold this up for half a minute, and with it the agent's start.
+      const options = { ...this.#options, deadlineMs: JOB_DEADLINE_MS };
+      const job = await hypervisor.activeJob(id, options).catch(withoutJobs);
       return { state: found, ...(job !== undefined && { job }) };
     } catch (error) {
       if (kindOf(error) === 'no-domain') return undefined;
@@ -171,6 +176,10 @@ export class Refresher {
       return;
     }
     const { log, registry } = this.parts;
+    if (lasting.has(kind)) {
+      log.debug({ vmId: id, need, err: error }, 'Not to be had of this VM');
+      return;
+    }
     this.#quiet.run(`${need} ${kind}`, (swallowed) =>
       log.warn(
         { vmId: id, name: registry.get(id)?.name, need, err: error, swallowed },

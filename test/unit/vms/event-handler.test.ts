@@ -106,7 +106,8 @@ describe('a lifecycle event', () => {
 
   it('RESUMED/MIGRATED ends an incoming migration with the whole running block', async () => {
     const harness = new Harness();
-    harness.hypervisor.addDomain(1, { state: 'paused', reason: 'migration' }).job = 'migration-in';
+    harness.hypervisor.addDomain(1, { state: 'paused', reason: 'migration' });
+    harness.hypervisor.failNext('activeJob', new HypervisorError('invalid-state', 'only on the source host'));
     await harness.start();
     lifecycle(harness, 'resumed', 'migrated');
     const [payload] = harness.payloads();
