@@ -75,7 +75,7 @@ export function dispatch(call: Call, header: PacketHeader, packet: Buffer): Answ
 }
 
 function findHandler(header: PacketHeader): { name: ProcedureName; row: Procedure; handler: AnyHandler } {
-  const { program, version, procedure, status } = header;
+  const { program, version, procedure, status, type } = header;
   if (status !== PacketStatus.ok) throw new Fault('rpc', `Unexpected message status ${status}`);
   if ((program !== Program.remote && program !== Program.qemu) || version !== PROTOCOL_VERSION) {
     throw new Fault('rpc', `Cannot find program ${program} version ${version}`);
@@ -85,7 +85,9 @@ function findHandler(header: PacketHeader): { name: ProcedureName; row: Procedur
   }
   const entry = program === Program.remote ? byNumber.get(procedure) : undefined;
   const handler = entry && handlers[entry.name];
-  if (!entry || !handler) throw new Fault('unsupported', 'not supported by the simulated host');
+  // No procedure that the simulated host knows takes descriptors.
+  if (!entry || !handler || type === PacketType.callWithFds)
+    throw new Fault('unsupported', 'not supported by the simulated host');
   return { ...entry, handler: handler as AnyHandler };
 }
 

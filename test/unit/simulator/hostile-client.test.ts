@@ -120,6 +120,16 @@ describe('bytes that no client of libvirt sends', () => {
       assert.equal(client.closed, false);
     }));
 
+  it('get error 3 where a call brings descriptors', () =>
+    withServer({}, async ({ open }) => {
+      const client = await open();
+      const codes: number[] = [];
+      client.socket.prependListener('data', (chunk: Buffer) => codes.push(chunk.readInt32BE(28)));
+      client.socket.write(packet({ procedure: 3, type: PacketType.callWithFds }, Buffer.alloc(4)));
+      await until(() => codes.length === 1);
+      assert.deepEqual(codes, [3]);
+    }));
+
   it('close the connection where the error would quote more than a string holds', () =>
     withServer({}, async ({ open }) => {
       const client = await open();
