@@ -15,11 +15,11 @@
 import type { VmId } from '../domain/ids.js';
 import { BLOCK_COLUMNS, NET_COLUMNS, SCALARS, StatsBatchBuilder } from '../domain/stats.js';
 import type { StatsBatch } from '../domain/stats.js';
+import { PacketWords, wordsOf } from './packet-words.js';
 import { createLayout, Op, OP_BITS, Table, TABLE_BITS, VALUE_WORDS } from './stats-layout.js';
 import type { StatsLayout } from './stats-layout.js';
 import { textFromWords, vmIdFromWords, WordPool } from './string-pool.js';
 import { TypedParamNumber } from './typed-params.js';
-import { WireError } from './wire.js';
 
 /** libvirt's limit of records in one reply. */
 const MAX_RECORDS = 16_384;
@@ -32,6 +32,7 @@ const MAX_LAYOUT_WORDS = 1 << 16;
 const OP_MASK = (1 << OP_BITS) - 1;
 const TABLE_MASK = (1 << TABLE_BITS) - 1;
 const TWO_32 = 0x1_0000_0000;
+const EMPTY = new PacketWords(Buffer.alloc(0), 0);
 
 interface VmEntry {
   readonly id: VmId;
@@ -57,13 +58,8 @@ export class BulkStatsDecoder {
   });
   #previous: StatsLayout | undefined;
 
-  // The packet being decoded.
-  #words: Int32Array = new Int32Array(0);
-  #data: DataView = new DataView(new ArrayBuffer(0));
+  #packet = EMPTY;
   #builder = new StatsBatchBuilder();
-  #bodyOffset = 0;
-  /** Index of the next word of the body. */
-  #at = 0;
   // Where the rows of the record being decoded begin.
   #scalarBase = 0;
   #firstNet = 0;
@@ -80,39 +76,36 @@ export class BulkStatsDecoder {
    * @throws WireError for bytes that are no bulk statistics reply
    */
   decode(packet: Buffer, bodyOffset: number): StatsBatch {
-    const body = aligned(packet.subarray(bodyOffset));
-    if (body.length % 4 !== 0)
-      throw new WireError(`body of ${body.length} bytes is not a multiple of 4`, bodyOffset);
-    this.#words = new Int32Array(body.buffer, body.byteOffset, body.length / 4);
-    this.#data = new DataView(body.buffer, body.byteOffset, body.length);
-    this.#bodyOffset = bodyOffset;
-    this.#at = 0;
-    const records = this.#count(MIN_RECORD_WORDS, 'records');
-    if (records > MAX_RECORDS) throw new WireError(`${records} records are over the limit ${MAX_RECORDS}`, 0);
+    const source = new PacketWords(packet, bodyOffset);
+    const records = source.count(MIN_RECORD_WORDS, 'records');
+    if (records > MAX_RECORDS) throw source.error(`${records} records are over the limit ${MAX_RECORDS}`);
     const builder = new StatsBatchBuilder(records);
+    this.#packet = source;
     this.#builder = builder;
     try {
       for (let i = 0; i < records; i++) this.#record();
-      if (this.#at !== this.#words.length) throw this.#error('bytes after the last record');
     } finally {
-      this.#words = new Int32Array(0);
-      this.#data = new DataView(new ArrayBuffer(0));
-      this.#builder = new StatsBatchBuilder(0);
+      // Nothing holds on to the packet until the next one comes.
+      this.#packet = EMPTY;
+      this.#builder = new StatsBatchBuilder();
     }
+    if (source.left > 0) throw source.error('bytes after the last record');
     return builder;
   }
+
   #record(): void {
-    this.#skipText('domain name');
-    if (this.#words.length - this.#at < 6) throw this.#error('record cut short');
-    const vm = this.#vms.get(this.#words, this.#at, 4);
-    this.#at += 5;
-    const count = this.#count(3, 'parameters');
+    const packet = this.#packet;
+    packet.skipText('domain name');
+    if (packet.left < 6) throw packet.error('record cut short');
+    const vm = this.#vms.get(packet.words, packet.at, 4);
+    packet.at += 5;
+    const count = packet.count(3, 'parameters');
     this.#builder.beginVm(vm.id);
     if (!this.#predicted(vm, count)) {
       this.#onLayoutMiss();
       const layout = this.#walk(count);
       this.#remember(vm, layout);
-      if (!this.#apply(layout)) throw this.#error('record that does not repeat itself');
+      if (!this.#apply(layout)) throw packet.error('record that does not repeat itself');
     }
     this.#builder.dropRepeatedBlocks();
   }
@@ -140,21 +133,22 @@ export class BulkStatsDecoder {
 
   /** The slow path: checks the record's structure and finds its layout. Leaves the position where it was. */
   #walk(count: number): StatsLayout {
-    const start = this.#at;
+    const packet = this.#packet;
+    const start = packet.at;
     const keys: number[] = [];
     for (let i = 0; i < count; i++) {
-      const nameAt = this.#at;
-      this.#skipText('parameter name');
-      const type = this.#at < this.#words.length ? this.#data.getUint32(this.#at * 4) : 0;
+      const nameAt = packet.at;
+      packet.skipText('parameter name');
+      const type = packet.left > 0 ? packet.data.getUint32(packet.at * 4) : 0;
       const valueWords = VALUE_WORDS[type] ?? 0;
-      if (valueWords === 0) throw this.#error(`parameter without a type that is known (${type})`);
-      for (let at = nameAt; at <= this.#at; at++) keys.push(this.#words[at]!);
-      this.#at++;
-      if (type === TypedParamNumber.string) this.#skipText('parameter value');
-      else this.#at += valueWords;
-      if (this.#at > this.#words.length) throw this.#error('value beyond the end');
+      if (valueWords === 0) throw packet.error(`parameter without a type that is known (${type})`);
+      for (let at = nameAt; at <= packet.at; at++) keys.push(packet.words[at]!);
+      packet.at++;
+      if (type === TypedParamNumber.string) packet.skipText('parameter value');
+      else packet.at += valueWords;
+      if (packet.left < 0) throw packet.error('value beyond the end');
     }
-    this.#at = start;
+    packet.at = start;
     const known = this.#layouts.size;
     const layout = this.#layouts.get(Int32Array.from(keys), 0, keys.length);
     // The pool forgot its layouts: let go of those that VMs hold, or the bound would not be one.
@@ -164,13 +158,12 @@ export class BulkStatsDecoder {
 
   /** Decodes the record at the position if it has this layout; otherwise nothing is changed. */
   #apply(layout: StatsLayout): boolean {
-    const words = this.#words;
-    const data = this.#data;
+    const { words, data } = this.#packet;
     const { words: expected, ops, gaps, destinations } = layout;
-    let slackWords = words.length - this.#at - layout.minWords;
+    let slackWords = this.#packet.left - layout.minWords;
     if (slackWords < 0) return false;
     this.#openRows(layout);
-    let at = this.#at;
+    let at = this.#packet.at;
     let next = 0;
     for (let param = 0; param < ops.length; param++) {
       const op = ops[param]!;
@@ -189,12 +182,13 @@ export class BulkStatsDecoder {
         const textWords = wordsOf(data.getUint32(at * 4));
         slackWords -= textWords;
         if (slackWords < 0) return this.#miss();
-        if (kind !== Op.skipText)
+        if (kind !== Op.skipText) {
           this.#storeText(kind, destinations[param]!, this.#texts.get(words, at, 1 + textWords));
+        }
         at += 1 + textWords;
       }
     }
-    this.#at = at;
+    this.#packet.at = at;
     return true;
   }
 
@@ -227,28 +221,6 @@ export class BulkStatsDecoder {
     else if (kind === Op.blockName) builder.blockNames[this.#firstBlock + row] = text;
     else builder.blockPaths[this.#firstBlock + row] = text;
   }
-
-  /** A count of things that take at least `minWords` each. */
-  #count(minWords: number, what: string): number {
-    if (this.#at >= this.#words.length) throw this.#error(`no count of ${what}`);
-    const count = this.#data.getUint32(this.#at * 4);
-    if (count * minWords > this.#words.length - this.#at - 1)
-      throw this.#error(`${count} ${what} do not fit`);
-    this.#at++;
-    return count;
-  }
-
-  #skipText(what: string): void {
-    if (this.#at >= this.#words.length) throw this.#error(`no ${what}`);
-    const bytes = this.#data.getUint32(this.#at * 4);
-    if (wordsOf(bytes) > this.#words.length - this.#at - 1)
-      throw this.#error(`${what} of ${bytes} bytes does not fit`);
-    this.#at += 1 + wordsOf(bytes);
-  }
-
-  #error(message: string): WireError {
-    return new WireError(`bulk statistics: ${message}`, this.#bodyOffset + this.#at * 4);
-  }
 }
 
 function readNumber(data: DataView, kind: number, at: number): number {
@@ -264,14 +236,4 @@ function readNumber(data: DataView, kind: number, at: number): number {
     default:
       return data.getFloat64(at);
   }
-}
-
-/** Words of so many bytes with their padding. */
-function wordsOf(bytes: number): number {
-  return Math.ceil(bytes / 4);
-}
-
-/** The same bytes where an Int32Array may lie over them: itself, or a copy. */
-function aligned(body: Buffer): Uint8Array {
-  return body.byteOffset % 4 === 0 ? body : new Uint8Array(body);
 }
