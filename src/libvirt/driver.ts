@@ -30,8 +30,8 @@ import type { Logger } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import type { WorkerPool } from '../util/workers.js';
+import { describeMany } from './describe-many.js';
 import { DomainHandles } from './domain-handles.js';
-import { parseDomainXmlMany } from './domain-xml-many.js';
 import { parseDomainXml } from './domain-xml.js';
 import {
   AffectFlag,
@@ -64,8 +64,6 @@ export interface LibvirtHypervisorDeps {
   readonly workers?: WorkerPool;
 }
 
-/** One less than a connection takes, so that another call on the lane finds room. */
-const DESCRIBE_AT_ONCE = 3;
 const MAX_DISK_ERRORS = 256;
 const MAX_SCHEDULER_PARAMS = 16;
 
@@ -132,22 +130,8 @@ export class LibvirtHypervisor implements Hypervisor {
     return this.parseXml(await this.#xml(id, options));
   }
 
-  async describeMany(ids: readonly VmId[], options?: CallOptions): Promise<DomainDescription[]> {
-    const xmls: string[] = [];
-    const queue = ids.values();
-    const reader = async (): Promise<void> => {
-      for (const id of queue) {
-        const xml = await this.#xml(id, options).catch(undefinedIfGone);
-        if (xml !== undefined) xmls.push(xml);
-      }
-    };
-    await Promise.all(Array.from({ length: DESCRIBE_AT_ONCE }, reader));
-    const parsed = await parseDomainXmlMany(xmls, this.deps.workers);
-    return parsed.filter((result) => {
-      if (!(result instanceof Error)) return true;
-      this.deps.log.error({ err: result }, 'left out a domain whose XML cannot be parsed');
-      return false;
-    }) as DomainDescription[];
+  describeMany(ids: readonly VmId[], options?: CallOptions): Promise<DomainDescription[]> {
+    return describeMany((id) => this.#xml(id, options), ids, this.deps);
   }
 
   async controlInfo(id: VmId, options?: CallOptions): Promise<ControlInfo> {
@@ -253,11 +237,6 @@ export class LibvirtHypervisor implements Hypervisor {
 
 function refOf({ uuid, name, id }: DomainHandle): DomainRef {
   return { id: uuid, name, active: id !== -1 };
-}
-
-function undefinedIfGone(error: unknown): undefined {
-  if (error instanceof HypervisorError && error.kind === 'no-domain') return undefined;
-  throw error;
 }
 
 /** Session daemons have no control groups, hence no CPU bandwidth to tell. */
