@@ -2,7 +2,7 @@
  * Every value that this project reads from libvirt, beside what virsh and libvirt.so say of the same domains.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
@@ -21,11 +21,31 @@ import { batchToPlain, plainRecord } from '../support/bulk-model.js';
 import type { PlainVm } from '../support/bulk-model.js';
 import { createConformanceDomains } from '../support/conformance-domains.js';
 import type { ConformanceDomains } from '../support/conformance-domains.js';
-import { domstats, LIBVIRT_SOCKET, skipWithoutLibvirt, virsh } from '../support/real-libvirt.js';
+import {
+  domstats,
+  LIBVIRT_SOCKET,
+  libvirtRequired,
+  skipWithoutLibvirt,
+  virsh,
+} from '../support/real-libvirt.js';
 
 const PREFIX = 'decode-conformance-';
 const GROUPS = Object.values(StatsGroup).reduce((all, bit) => all | bit, 0);
 const TEST_URI = `test+unix:///default?socket=${LIBVIRT_SOCKET}`;
+
+const PYTHON = '/usr/bin/python3';
+
+/** Value for `skip` of a test that asks libvirt.so. */
+function skipWithoutPythonLibvirt(): string | false {
+  if (libvirtRequired || skipWithoutLibvirt() !== false) return false;
+  try {
+    execFileSync(PYTHON, ['-c', 'import libvirt'], { stdio: 'ignore' });
+    return false;
+  } catch {
+    return 'python3-libvirt is not installed';
+  }
+}
+const withLibvirtSo = { skip: skipWithoutPythonLibvirt() };
 
 interface Truth {
   readonly numbers: Readonly<Record<string, number>>;
@@ -34,7 +54,7 @@ interface Truth {
 
 async function truth(name: string, uri = 'qemu:///system'): Promise<Truth> {
   const script = join(packageRoot, 'test/support/libvirt-truth.py');
-  const { stdout } = await promisify(execFile)('/usr/bin/python3', [script, uri, name], { timeout: 60_000 });
+  const { stdout } = await promisify(execFile)(PYTHON, [script, uri, name], { timeout: 60_000 });
   return (JSON.parse(stdout) as Record<string, Truth>)[name]!;
 }
 
@@ -128,7 +148,7 @@ describe('libvirt client against real libvirtd', { skip: skipWithoutLibvirt() },
     });
   });
 
-  it('reads from the XML what another parser reads from the same XML', async () => {
+  it('reads from the XML what another parser reads from the same XML', withLibvirtSo, async () => {
     await forEach(async (name) => {
       const { facts } = await truth(name);
       const domain = await describeDomain(name);
@@ -176,7 +196,7 @@ describe('libvirt client against real libvirtd', { skip: skipWithoutLibvirt() },
     });
   });
 
-  it('agrees with libvirt.so on the calls about one domain', async () => {
+  it('agrees with libvirt.so on the calls about one domain', withLibvirtSo, async () => {
     await forEach(async (name) => {
       const compared = await assertBracketed(
         async () => (await truth(name)).numbers,
@@ -198,7 +218,7 @@ describe('libvirt client against real libvirtd', { skip: skipWithoutLibvirt() },
     });
   });
 
-  it("samples libvirt's test driver, which has next to no bulk statistics", async () => {
+  it("samples libvirt's test driver, which has next to no bulk statistics", withLibvirtSo, async () => {
     const driver = await LibvirtClient.connect(TEST_URI);
     try {
       const dom = await lookup(driver, 'test');
