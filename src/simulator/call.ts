@@ -1,8 +1,8 @@
 /**
  * What a handler of a procedure gets and gives: the world of one call.
  *
- * Handlers are plain functions from arguments to result; only those that touch a monitor may take time. Threads,
- * sockets, limits and bytes are the server's.
+ * Handlers are plain functions from arguments to result; only those that touch a monitor may take time.
+ * Threads, sockets, limits and bytes are the server's.
  */
 import type { DomainHandle } from '../libvirt/objects.js';
 import type { Args, ProcedureName, Result } from '../libvirt/procedures.js';
@@ -62,8 +62,8 @@ export class Call {
   }
 
   /**
-   * Runs `action` when the domain's monitor has answered: at once, later, or never (see MonitorLock). A domain that does
-   * not run has no monitor to ask.
+   * Runs `action` when the domain's monitor has answered: at once, later, or never (see MonitorLock). A
+   * domain that does not run has no monitor to ask.
    */
   withMonitor<T>(domain: SimulatedDomain, action: () => T): T | Promise<T> {
     const wait = domain.active ? (domain.monitor.enter() ?? this.serve(1)) : undefined;

@@ -1,9 +1,10 @@
 /**
- * One client's socket, as the daemon treats it: at five unanswered calls it stops reading, so that not even a PONG is
- * seen until a reply has gone out; keepalive for clients that asked for it; event registrations that end with it.
+ * One client's socket, as the daemon treats it: at five unanswered calls it stops reading, so that not even
+ * a PONG is seen until a reply has gone out; keepalive for clients that asked for it; event registrations
+ * that end with it.
  *
- * Invariants: packets are handled in the order they came; nothing is written after the socket has ended; bytes that
- * break the framing end the connection without a reply.
+ * Invariants: packets are handled in the order they came; nothing is written after the socket has ended;
+ * bytes that break the framing end the connection without a reply.
  */
 import type { Socket } from 'node:net';
 import {

@@ -1,8 +1,9 @@
 /**
- * From a call packet to a reply packet: finds the procedure, decodes, checks what the connection may do, runs the handler.
+ * From a call packet to a reply packet: finds the procedure, decodes, checks what the connection may do,
+ * runs the handler.
  *
- * Whatever a client sends, the outcome is a reply or libvirt's error payload; nothing is thrown but programming errors
- * of our own, and even those become error 1.
+ * Whatever a client sends, the outcome is a reply or libvirt's error payload; nothing is thrown but
+ * programming errors of our own, and even those become error 1.
  */
 import { errorPayload } from '../libvirt/errors.js';
 import type { Procedure } from '../libvirt/procedure.js';

@@ -1,6 +1,6 @@
 /**
- * Reads the domain XML that a client defines or starts. Lenient: what the simulated host does not know is left out of
- * the domain; what a domain cannot be without (name, memory) is a Fault with libvirt's number.
+ * Reads the domain XML that a client defines or starts. Lenient: what the simulated host does not know is
+ * left out of the domain; what a domain cannot be without (name, memory) is a Fault with libvirt's number.
  */
 import { parseXmlTree } from '../libvirt/xml-tree.js';
 import type { XmlElement } from '../libvirt/xml-tree.js';

@@ -1,9 +1,9 @@
 /**
  * One simulated domain: identity, state, running time, and whether its monitor answers.
  *
- * Holds facts and keeps them consistent; which transition is allowed when, and which events it causes, is lifecycle.ts's.
- * Counters are not stored: every counter is a rate times the seconds this domain has really run (stats-fields.ts), so
- * time costs nothing and a paused domain stands still.
+ * Holds facts and keeps them consistent; which transition is allowed when, and which events it causes, is
+ * lifecycle.ts's. Counters are not stored: every counter is a rate times the seconds this domain has really
+ * run (stats-fields.ts), so time costs nothing and a paused domain stands still.
  */
 import type { VmId } from '../domain/ids.js';
 import type { Clock } from '../util/time.js';

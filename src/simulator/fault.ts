@@ -1,8 +1,8 @@
 /**
  * The errors of the simulated daemon, with libvirt's numbers and texts.
  *
- * libvirt builds a message from a prefix of its own and a detail; clients print the whole and some use the detail
- * alone, so both travel.
+ * libvirt builds a message from a prefix of its own and a detail; clients print the whole and some use the
+ * detail alone, so both travel.
  */
 import { ErrorCode } from '../libvirt/errors.js';
 

@@ -1,8 +1,8 @@
 /**
  * CONNECT_GET_ALL_DOMAIN_STATS: which domains, in which mode each, and the reply's bytes.
  *
- * Domains whose QEMU hangs are met in order, as the daemon meets them; when all have answered or were skipped, the
- * records are written in one go, so that a reply shows one moment.
+ * Domains whose QEMU hangs are met in order, as the daemon meets them; when all have answered or were
+ * skipped, the records are written in one go, so that a reply shows one moment.
  */
 import { MAX_DOMAINS } from '../libvirt/objects.js';
 import type { Args } from '../libvirt/procedures.js';

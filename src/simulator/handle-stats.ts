@@ -1,6 +1,6 @@
 /**
- * Handlers of single figures about one domain. They read the same table as the bulk records, so that a value asked for
- * in two ways is one value.
+ * Handlers of single figures about one domain. They read the same table as the bulk records, so that a
+ * value asked for in two ways is one value.
  */
 import type { TypedParam } from '../libvirt/typed-params.js';
 import type { Call, Handlers } from './call.js';

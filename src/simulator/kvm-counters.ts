@@ -1,6 +1,7 @@
 /**
- * Names of the kernel's KVM counters as libvirt 9.0 passes them on (Linux 6.1, x86), in the order of one recording, with
- * a plausible rate each. Which ones exist and in which order differs between kernels and even between two starts.
+ * Names of the kernel's KVM counters as libvirt 9.0 passes them on (Linux 6.1, x86), in the order of one
+ * recording, with a plausible rate each. Which ones exist and in which order differs between kernels and
+ * even between two starts.
  */
 
 /** Name and events (or ns) per second at full load of the vCPU; `.cur` are flags. */

@@ -1,8 +1,10 @@
 /**
- * What may be done to a domain in which state, and which events come of it in which order (as recorded from libvirt 9.0).
+ * What may be done to a domain in which state, and which events come of it in which order (as recorded from
+ * libvirt 9.0).
  *
- * Changes the domain at once and tells the events through `emit`; knows nothing of the set of domains or of sockets.
- * A monitor that hangs is the caller's business: nothing here waits, but for the guest that answers a power button.
+ * Changes the domain at once and tells the events through `emit`; knows nothing of the set of domains or of
+ * sockets. A monitor that hangs is the caller's business: nothing here waits, but for the guest that
+ * answers a power button.
  */
 import type { Clock } from '../util/time.js';
 import type { SimulatedDomain } from './domain.js';

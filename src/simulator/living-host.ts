@@ -1,6 +1,6 @@
 /**
- * Life on the simulated host: every few seconds one domain is paused, resumed, shut down or started, in an order that
- * depends on the seed alone. Also the maker of event bursts.
+ * Life on the simulated host: every few seconds one domain is paused, resumed, shut down or started, in an
+ * order that depends on the seed alone. Also the maker of event bursts.
  *
  * Only a small part of the domains is ever away at the same time, so that a list of VMs stays worth looking at.
  */
@@ -64,7 +64,10 @@ export class LivingHost implements Service {
   }
 }
 
-/** Causes `count` lifecycle events at once, by suspending and resuming running domains in turn; returns how many. */
+/**
+ * Causes `count` lifecycle events at once, by suspending and resuming running domains in turn; an odd count leaves
+ * one paused. Returns how many it caused: 0 where nothing runs.
+ */
 export function eventBurst(host: SimulatedHost, count: number): number {
   const running = [...host.domains].filter((domain) => domain.running && !domain.monitor.hung);
   if (running.length === 0) return 0;

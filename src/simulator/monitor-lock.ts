@@ -1,8 +1,9 @@
 /**
  * A domain's job lock and its QEMU monitor, as far as a hung QEMU makes them visible.
  *
- * The first call that finds the lock free takes it and hangs as long as QEMU does, without any timeout; later calls
- * wait 30 s for the lock, or skip at once with NOWAIT. On a QEMU that answers, nothing ever waits here.
+ * The first call that finds the lock free takes it and hangs as long as QEMU does, without any timeout;
+ * later calls wait 30 s for the lock, or skip at once with NOWAIT. On a QEMU that answers, nothing ever
+ * waits here.
  */
 import type { Clock } from '../util/time.js';
 import { Fault } from './fault.js';
@@ -58,8 +59,8 @@ export class MonitorLock {
   }
 
   /**
-   * Takes the lock and talks to the monitor. Undefined where that works at once (the usual case); a promise that
-   * settles when QEMU answers, dies, or 30 s of waiting for the lock are over (Fault 'timeout').
+   * Takes the lock and talks to the monitor. Undefined where that works at once (the usual case); a promise
+   * that settles when QEMU answers, dies, or 30 s of waiting for the lock are over (Fault 'timeout').
    */
   enter(): Promise<void> | undefined {
     if (!this.#hung) return undefined;

@@ -3,9 +3,9 @@
  *
  *   node process.js --domains N --socket PATH [--seed S] [--live] [--service-ms X] [--with-parent]
  *
- * Prints one JSON line `{"ready":true,"socket":PATH}` on stdout. Reads commands as JSON lines on stdin, each answered by
- * one JSON line: {"hang":"vm-0001"}, {"release":"vm-0001"}, {"event-burst":N}, {"kill":true}, {"restart":true}.
- * Ends on SIGTERM and SIGINT, and with --with-parent when stdin ends.
+ * Prints one JSON line `{"ready":true,"socket":PATH}` on stdout. Reads commands as JSON lines on stdin,
+ * each answered by one JSON line: {"hang":"vm-0001"}, {"release":"vm-0001"}, {"event-burst":N},
+ * {"kill":true}, {"restart":true}. Ends on SIGTERM and SIGINT, and with --with-parent when stdin ends.
  */
 import { createInterface } from 'node:readline';
 import { Command, InvalidArgumentError } from 'commander';

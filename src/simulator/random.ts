@@ -1,5 +1,6 @@
 /**
- * Seeded randomness: the same seed gives the same host, the same identities and the same life, in every process.
+ * Seeded randomness: the same seed gives the same host, the same identities and the same life, in every
+ * process.
  */
 import { createHash } from 'node:crypto';
 

@@ -1,9 +1,10 @@
 /**
- * Bulk statistics records by the thousand: per set of fields one template with every name, type and count already encoded.
- * A record is the template's numbers patched in place, its parts copied out, the domain's own strings in between.
+ * Bulk statistics records by the thousand: per set of fields one template with every name, type and count
+ * already encoded. A record is the template's numbers patched in place, its parts copied out, the domain's
+ * own strings in between.
  *
- * Templates are shared by all domains of one shape, so many domains cost no memory here. Not reentrant: a template is
- * scratch space between patching and copying, which is fine as nothing awaits in between.
+ * Templates are shared by all domains of one shape, so many domains cost no memory here. Not reentrant: a
+ * template is scratch space between patching and copying, which is fine as nothing awaits in between.
  */
 import { dom } from '../libvirt/objects.js';
 import { typedParam } from '../libvirt/typed-params.js';

@@ -1,9 +1,9 @@
 /**
- * The simulated host: a set of QEMU-like domains, as a libvirt daemon sees them. The pure model: no sockets, no bytes;
- * time comes from the clock and everything else from the seed.
+ * The simulated host: a set of QEMU-like domains, as a libvirt daemon sees them. The pure model: no
+ * sockets, no bytes; time comes from the clock and everything else from the seed.
  *
- * Invariants: domains are found by uuid, names are unique; events are told after the change they tell of, in order,
- * to listeners that must not call back into the model.
+ * Invariants: domains are found by uuid, names are unique; events are told after the change they tell of,
+ * in order, to listeners that must not call back into the model.
  */
 import { parseVmId } from '../domain/ids.js';
 import type { VmId } from '../domain/ids.js';

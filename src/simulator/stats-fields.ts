@@ -1,9 +1,10 @@
 /**
- * The table of bulk statistics: which fields a domain of a given shape has, in libvirt 9.0's order and types, and where
- * each value comes from.
+ * The table of bulk statistics: which fields a domain of a given shape has, in libvirt 9.0's order and
+ * types, and where each value comes from.
  *
- * Counters are `rate x factor x seconds run`: nothing is stored or ticked. `monitor` marks what libvirt must ask QEMU for,
- * `inactive` what it also tells of a domain that does not run (reference: recordings of libvirt 9.0 with QEMU 7.2 on KVM).
+ * Counters are `rate x factor x seconds run`: nothing is stored or ticked. `monitor` marks what libvirt
+ * must ask QEMU for, `inactive` what it also tells of a domain that does not run (reference: recordings of
+ * libvirt 9.0 with QEMU 7.2 on KVM).
  */
 import { StatsGroup } from '../domain/stats.js';
 import type { TypedParamType } from '../libvirt/typed-params.js';

@@ -1,8 +1,8 @@
 /**
  * The daemon's threads: jobs wait for a free worker, and a job that does not end keeps its worker.
  *
- * Priority workers take priority jobs only; ordinary ones take what came first of both kinds. A job that ends at once
- * costs no turn of the event loop.
+ * Priority workers take priority jobs only; ordinary ones take what came first of both kinds. A job that
+ * ends at once costs no turn of the event loop.
  */
 export interface Job {
   readonly priority: boolean;

@@ -1,6 +1,6 @@
 /**
- * The simulated daemon before the judge: libvirt's own client, by virsh and by python3-libvirt. Time stands still on the
- * simulated host, so every figure that they show must be exactly the model's.
+ * The simulated daemon before the judge: libvirt's own client, by virsh and by python3-libvirt. Time stands
+ * still on the simulated host, so every figure that they show must be exactly the model's.
  */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';

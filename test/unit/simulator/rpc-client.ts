@@ -1,6 +1,6 @@
 /**
- * The least client of the libvirt protocol that the simulator's tests need: any number of calls in flight, events kept.
- * Written on the codecs alone, so that neither end is tested with its own other half.
+ * The least client of the libvirt protocol that the simulator's tests need: any number of calls in flight,
+ * events kept. Written on the codecs alone, so that neither end is tested with its own other half.
  */
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
