@@ -26,9 +26,9 @@ import { engineTime, systemClock, type Clock } from '../src/util/time.js';
 import { percentile, quick, report } from './report.js';
 
 const SIZES = quick ? [70, 1000] : [70, 500, 1000, 6000];
-const CYCLES = quick ? 3 : 10;
+const CYCLES = quick ? 3 : 8;
 /** Cycles before measuring: code is compiled, layouts are known, both samples are there. */
-const WARM_UP = quick ? 2 : 6;
+const WARM_UP = quick ? 2 : 4;
 const PERIOD_MS = 15_000;
 
 interface Figures {

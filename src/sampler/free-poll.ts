@@ -11,7 +11,8 @@ import { chunks } from './shards.js';
 
 /** One answer holds about 5,500 VMs at most; the call is cut well before that. */
 const UNCUT_VMS = 4000;
-const IDS_PER_CALL = 2000;
+/** The list of ids is encoded, and the answer decoded, in one go: this keeps both near a millisecond. */
+const IDS_PER_CALL = 1000;
 
 export interface FreeCycle {
   /** Monotonic ms: answers after it are of no use. */
@@ -40,7 +41,7 @@ export class FreePoll {
     if (all) this.#inFlight = true;
     try {
       if (all && ids.length <= UNCUT_VMS) await this.#call(undefined, cycle);
-      else await Promise.all(chunks(ids, IDS_PER_CALL).map((part) => this.#call(part, cycle)));
+      else for (const part of chunks(ids, IDS_PER_CALL)) await this.#call(part, cycle);
     } finally {
       if (all) this.#inFlight = false;
     }
@@ -48,6 +49,7 @@ export class FreePoll {
 
   async #call(ids: readonly VmId[] | undefined, cycle: FreeCycle): Promise<void> {
     const stampMs = this.clock.nowMs();
+    if (stampMs >= cycle.deadlineMs || cycle.signal.aborted) return;
     const groups = StatsGroup.state | StatsGroup.interface;
     let batch: StatsBatch;
     try {

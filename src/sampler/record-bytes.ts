@@ -20,6 +20,13 @@ const POWERS = Array.from({ length: 10 }, (_, decimals) => 10 ** decimals);
 const ZERO = 0x30;
 const POINT = 0x2e;
 
+/** Part of a Buffer. A view of it would be an object that lives as long as the text: thousands of those slow the GC. */
+export interface Span {
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
+}
+
 export function label(text: string): Uint8Array {
   return Buffer.from(text);
 }
@@ -30,10 +37,10 @@ export class RecordBytes {
   #at = 0;
 
   /** Ends the text begun with the last end() and returns it. */
-  end(): Buffer {
-    const text = this.#slab.subarray(this.#start, this.#at);
+  end(): Span {
+    const span = { bytes: this.#slab, from: this.#start, to: this.#at };
     this.#start = this.#at;
-    return text;
+    return span;
   }
 
   label(bytes: Uint8Array): this {

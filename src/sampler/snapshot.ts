@@ -9,6 +9,7 @@
  */
 import type { VmId } from '../domain/ids.js';
 import type { StatsSnapshot } from '../domain/vm.js';
+import type { Span } from './record-bytes.js';
 
 const RECORDS_PER_PAGE = 64;
 const EMPTY = [Buffer.from('[]')];
@@ -22,9 +23,12 @@ interface Page {
   joined: Buffer | undefined;
 }
 
+/** A Span in place: where the record's text is now. */
 interface PagedRecord {
   readonly page: Page;
   bytes: Buffer;
+  from: number;
+  to: number;
 }
 
 export class Snapshot implements StatsSnapshot {
@@ -35,7 +39,7 @@ export class Snapshot implements StatsSnapshot {
   #sampledAtMs: number | undefined;
 
   /** @param render makes a VM's record; undefined where the VM is gone */
-  constructor(private readonly render: (id: VmId) => Buffer | undefined) {}
+  constructor(private readonly render: (id: VmId) => Span | undefined) {}
 
   get sampledAtMs(): number | undefined {
     return this.#sampledAtMs;
@@ -65,21 +69,24 @@ export class Snapshot implements StatsSnapshot {
 
   record(id: VmId): Buffer | undefined {
     if (this.#stale.has(id)) this.#refresh(id);
-    return this.#records.get(id)?.bytes;
+    const record = this.#records.get(id);
+    return record?.bytes.subarray(record.from, record.to);
   }
 
   /** Puts a finished record in place of the VM's last one, or adds it. */
-  set(id: VmId, bytes: Buffer): void {
+  set(id: VmId, text: Span): void {
     this.#stale.delete(id);
     this.#answer = undefined;
     const record = this.#records.get(id);
     if (record) {
-      record.bytes = bytes;
+      record.bytes = text.bytes;
+      record.from = text.from;
+      record.to = text.to;
       record.page.joined = undefined;
       return;
     }
     const page = this.#pageWithRoom();
-    const added = { page, bytes };
+    const added = { page, bytes: text.bytes, from: text.from, to: text.to };
     page.records.push(added);
     page.joined = undefined;
     this.#records.set(id, added);
@@ -118,24 +125,25 @@ export class Snapshot implements StatsSnapshot {
     const separator = index === 0 ? OPENING : COMMA;
     if (page.joined?.[0] === separator) return page.joined;
     let length = 0;
-    for (const record of page.records) length += 1 + record.bytes.length;
+    for (const record of page.records) length += 1 + record.to - record.from;
     const joined = Buffer.allocUnsafeSlow(length);
     let at = 0;
     for (const record of page.records) {
       joined[at] = at === 0 ? separator : COMMA;
-      joined.set(record.bytes, at + 1);
+      record.bytes.copy(joined, at + 1, record.from, record.to);
       // The record lives on inside the page, so that its bytes are not held twice.
-      const end = at + 1 + record.bytes.length;
-      record.bytes = joined.subarray(at + 1, end);
-      at = end;
+      at += 1 + record.to - record.from;
+      record.from += at - record.to;
+      record.to = at;
+      record.bytes = joined;
     }
     page.joined = joined;
     return joined;
   }
 
   #refresh(id: VmId): void {
-    const bytes = this.render(id);
-    if (bytes) this.set(id, bytes);
+    const text = this.render(id);
+    if (text) this.set(id, text);
     else this.delete(id);
   }
 

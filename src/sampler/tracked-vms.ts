@@ -8,6 +8,7 @@ import type { Vm, VmSource } from '../domain/vm.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import type { ResetTally } from './rates.js';
+import type { Span } from './record-bytes.js';
 import { recordTextOf, type RecordText } from './record-text.js';
 import { VmSamples } from './sample-window.js';
 import { Snapshot } from './snapshot.js';
@@ -124,12 +125,12 @@ export class TrackedVms {
     });
   }
 
-  #rendered(id: VmId): Buffer | undefined {
+  #rendered(id: VmId): Span | undefined {
     const tracked = this.#vms.get(id);
     return tracked && this.#encode(tracked);
   }
 
-  #encode(tracked: TrackedVm): Buffer {
+  #encode(tracked: TrackedVm): Span {
     if (tracked.text?.vm !== tracked.vm) tracked.text = recordTextOf(tracked.vm);
     const { clock } = this.parts;
     const time = { nowMs: clock.nowMs(), wallMs: clock.wallMs() };

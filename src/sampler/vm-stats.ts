@@ -19,7 +19,7 @@ import {
   scalar,
   type ResetTally,
 } from './rates.js';
-import { RecordBytes } from './record-bytes.js';
+import { RecordBytes, type Span } from './record-bytes.js';
 import {
   ACTUAL,
   CLOSE,
@@ -82,7 +82,7 @@ export class RecordEncoder {
   /** @param tally counts counters that went backwards */
   constructor(private readonly tally: ResetTally) {}
 
-  encode(fixed: RecordText, samples: VmSamples, time: RecordTime): Buffer {
+  encode(fixed: RecordText, samples: VmSamples, time: RecordTime): Span {
     const out = this.#out;
     out.label(STATUS_TIME).integer(engineTime(time.nowMs)).label(MEMBERS).label(fixed.members);
     if (!fixed.down) {

@@ -2,10 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { VmId } from '../../../src/domain/ids.js';
+import type { Span } from '../../../src/sampler/record-bytes.js';
 import { Snapshot } from '../../../src/sampler/snapshot.js';
 import { vmId } from './fixtures.js';
 
-const bytes = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+/** In the middle of something else, as a record is. */
+const bytes = (value: unknown): Span => {
+  const text = Buffer.from(JSON.stringify(value));
+  return { bytes: Buffer.concat([Buffer.from('..'), text, Buffer.from('.')]), from: 2, to: 2 + text.length };
+};
 const parse = (snapshot: Snapshot): unknown =>
   JSON.parse(Buffer.concat([...snapshot.pages()]).toString('utf8'));
 
