@@ -84,11 +84,13 @@ export class Reconciler implements Service {
     return Promise.resolve();
   }
 
+  /** Stops the registry's timers as well. */
   stop(): Promise<void> {
     this.#stopped.abort();
     this.#cancelRetry();
     for (const cancel of this.#cancels.splice(0)) cancel();
     this.#refresher.stop();
+    this.parts.registry.stop();
     return Promise.resolve();
   }
 
@@ -150,7 +152,9 @@ export class Reconciler implements Service {
     const watch = registry.watch();
     try {
       const refs = await hypervisor.listDomains(this.#options);
+      await nextTurn();
       const states = await readBulkStates(hypervisor, this.#options);
+      await nextTurn();
       await forEachLimited(this.#suspects(refs, states), WIDTH, (id) => this.#reload(id));
       for (const chunk of chunksOf(this.#newcomers(refs), CHUNK)) {
         await this.#admit(chunk, states, watch);

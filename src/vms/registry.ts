@@ -49,6 +49,7 @@ export class Registry implements VmSource {
   readonly #board = new WatchBoard();
   readonly #changeListeners = new Set<ChangeListener>();
   readonly #doubtListeners = new Set<(id: VmId) => void>();
+  #stopped = false;
 
   constructor(
     private readonly parts: {
@@ -144,8 +145,9 @@ export class Registry implements VmSource {
     return () => void this.#doubtListeners.delete(listener);
   }
 
-  /** Cancels all timers; records stay readable. */
+  /** Cancels all timers and sets no more; records stay readable. */
   stop(): void {
+    this.#stopped = true;
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
   }
@@ -178,18 +180,19 @@ export class Registry implements VmSource {
     return after;
   }
 
-  #noteTransition(before: Vm | undefined, after: Vm): void {
-    this.parts.metrics.vm_transitions_total.inc({ to: after.status });
-    this.parts.log.info(
-      { vmId: after.id, name: after.name, from: before?.status, to: after.status, exit: after.exit },
-      'VM status changed',
-    );
+  #noteTransition(before: Vm | undefined, { id, name, status, exit }: Vm): void {
+    const { log, metrics } = this.parts;
+    metrics.vm_transitions_total.inc({ to: status });
+    const fields = { vmId: id, name, from: before?.status, to: status, exit };
+    // A start of the agent adopts thousands.
+    if (before) log.info(fields, 'VM status changed');
+    else log.debug(fields, 'VM is known');
   }
 
   #setTimer(id: VmId, dueMs: number | undefined): void {
     this.#timers.get(id)?.();
     this.#timers.delete(id);
-    if (dueMs === undefined) return;
+    if (dueMs === undefined || this.#stopped) return;
     const delayMs = Math.max(1, Math.ceil(dueMs - this.parts.clock.nowMs()));
     const cancel = this.parts.clock.after(delayMs, () => {
       this.#timers.delete(id);

@@ -270,11 +270,13 @@ describe('stop', () => {
   it('leaves no timer and no listener', async () => {
     const harness = new Harness();
     harness.hypervisor.addDomain(1);
-    harness.hypervisor.failNext('listDomains');
     await harness.start();
+    harness.hypervisor.failNext('listDomains');
+    await harness.clock.advance(60_000);
+    harness.hypervisor.emit(id, { kind: 'reboot' });
     await harness.reconciler.stop();
     await harness.reconciler.stop();
-    harness.registry.stop();
+    harness.registry.move(id, 'rebooted');
     assert.equal(harness.clock.pendingTimers, 0);
     assert.equal(harness.hypervisor.listenerCount, 0);
   });
