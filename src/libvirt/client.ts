@@ -166,12 +166,11 @@ export class LibvirtClient {
 
   #event(header: PacketHeader, packet: Buffer): void {
     const { program, procedure } = header;
-    for (const listener of this.#rawListeners) {
-      listener({ program, procedure, body: packet.subarray(HEADER_BYTES) });
-    }
+    const raw = { program, procedure, body: packet.subarray(HEADER_BYTES) };
+    for (const listener of this.#rawListeners) tell(listener, raw);
     if (this.#domainListeners.size === 0) return;
-    const translated = this.#translate(procedure, packet);
-    if (translated) for (const listener of this.#domainListeners) listener(translated);
+    const event = this.#translate(procedure, packet);
+    if (event) for (const listener of this.#domainListeners) tell(listener, event);
   }
 
   #translate(procedure: number, packet: Buffer): DomainEvent | undefined {
@@ -181,5 +180,16 @@ export class LibvirtClient {
       this.log.warn({ procedure, err: error }, 'dropped an event that cannot be decoded');
       return undefined;
     }
+  }
+}
+
+/** A listener's exception is thrown outside of the packet loop, which it must not break. */
+function tell<T>(listener: (event: T) => void, event: T): void {
+  try {
+    listener(event);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
