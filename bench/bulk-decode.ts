@@ -24,10 +24,6 @@ import { encodeReply, realisticRecord } from '../test/support/bulk-reply.js';
 import { percentile, quick, report } from './report.js';
 
 const VMS = quick ? 100 : 500;
-const WARM_UP_CALLS = quick ? 2 : 12;
-const CALLS = quick ? 5 : 36;
-/** virsh prints everything: slow enough to be measured with fewer. */
-const VIRSH_SHARE = 12;
 const DECODINGS = quick ? 10 : 40;
 const PYTHON = '/usr/bin/python3';
 
@@ -140,23 +136,32 @@ function cpuMs(command: readonly string[]): { ms: number; output: string } {
   return { ms: (Number(cpu[1]) + Number(cpu[2])) * 1000, output: run.stdout };
 }
 
+/** Calls of the short run, and how many more the long one makes; the slower the program, the fewer. */
+interface Calls {
+  readonly first: number;
+  readonly more: number;
+}
+const OURS: Calls = quick ? { first: 5, more: 20 } : { first: 20, more: 200 };
+const PYTHONS: Calls = quick ? { first: 1, more: 5 } : { first: 2, more: 24 };
+const VIRSHS: Calls = quick ? { first: 1, more: 1 } : { first: 1, more: 3 };
+/** The cheapest run counts: others' work on the machine only adds. */
+const RUNS = quick ? 1 : 3;
+
 /** µs of CPU per VM and call of a program that makes so many calls and prints what it received. */
 function cpuPerVm(
+  { first, more }: Calls,
   command: (calls: number) => readonly string[],
   received: (output: string) => number,
-  share = 1,
 ): number {
   const cpuOf = (calls: number): number => {
-    const runs = [0, 1, 2].map(() => {
+    const runs = Array.from({ length: RUNS }, () => {
       const { ms, output } = cpuMs(command(calls));
       assert.equal(received(output), calls * VMS);
       return ms;
     });
-    return percentile(runs, 50);
+    return Math.min(...runs);
   };
-  const warmUp = Math.ceil(WARM_UP_CALLS / share);
-  const calls = Math.ceil(CALLS / share);
-  return ((cpuOf(warmUp + calls) - cpuOf(warmUp)) * 1000) / (calls * VMS);
+  return ((cpuOf(first + more) - cpuOf(first)) * 1000) / (more * VMS);
 }
 
 interface Tally {
@@ -180,18 +185,18 @@ function clientRows(uri: string): (string | number)[][] {
     way,
   ];
   const virsh = (calls: number): string[] => ['virsh', '-q', '-c', uri, `uri; ${'domstats; '.repeat(calls)}`];
-  const plain = cpuPerVm(ours('plain'), tally);
+  const plain = cpuPerVm(OURS, ours('plain'), tally);
   const rows: [string, number][] = [
     ['ours: columns', plain],
-    ['ours: columns, rates, JSON', cpuPerVm(ours('rates'), tally)],
+    ['ours: columns, rates, JSON', cpuPerVm(OURS, ours('rates'), tally)],
   ];
   if (available('virsh', ['--version'])) {
     const printed = (output: string): number => output.split("Domain: '").length - 1;
-    rows.push(['virsh domstats', cpuPerVm(virsh, printed, VIRSH_SHARE)]);
+    rows.push(['virsh domstats', cpuPerVm(VIRSHS, virsh, printed)]);
   }
   if (available(PYTHON, ['-c', 'import libvirt'])) {
-    rows.push(['python3-libvirt', cpuPerVm(python('plain'), tally)]);
-    rows.push(['python3-libvirt, rates, json.dumps', cpuPerVm(python('rates'), tally)]);
+    rows.push(['python3-libvirt', cpuPerVm(PYTHONS, python('plain'), tally)]);
+    rows.push(['python3-libvirt, rates, json.dumps', cpuPerVm(PYTHONS, python('rates'), tally)]);
   }
   return rows.map(([name, us]) => [name, us.toFixed(1), (us / plain).toFixed(1)]);
 }
@@ -214,7 +219,7 @@ report(
 process.stdout.write('\n');
 report(
   'bulk-client',
-  `What CPU does a client spend per VM of a bulk call? ${VMS} simulated VMs, ${CALLS} calls`,
+  `What CPU does a client spend per VM of a bulk call? ${VMS} simulated VMs`,
   ['client', 'us/VM', 'x ours'],
   await withSimulator(clientRows),
 );
