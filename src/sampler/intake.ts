@@ -83,8 +83,13 @@ export class Intake {
     });
   }
 
-  /** Reports VMs whose monitor has been silent for too long, and forgets figures of that age. @returns late VMs */
-  judgeAges(cycle: Cycle): number {
+  /**
+   * Reports VMs whose monitor has been silent for too long, and forgets figures of that age.
+   *
+   * @param openSinceMs since when the hypervisor can be asked: silence before is not the VM's
+   * @returns how many VMs are late
+   */
+  judgeAges(cycle: Cycle, openSinceMs: number): number {
     const nowMs = this.parts.clock.nowMs();
     const oldestMs = nowMs - this.parts.commandTimeoutMs;
     let late = 0;
@@ -92,7 +97,8 @@ export class Intake {
       tracked.samples.expire(oldestMs);
       if (tracked.lastGoodMs >= cycle.startMs || !isActive(tracked.vm)) continue;
       late++;
-      if (tracked.lastGoodMs <= oldestMs && isMonitorable(tracked.vm)) this.report(tracked, false);
+      const silentSinceMs = Math.max(tracked.lastGoodMs, openSinceMs);
+      if (silentSinceMs <= oldestMs && isMonitorable(tracked.vm)) this.report(tracked, false);
     }
     return late;
   }

@@ -213,7 +213,7 @@ export class Sampler implements Service {
       metrics.sampler_ticks_total.inc({ result: 'unavailable' });
       return;
     }
-    const lateVms = this.#intake.judgeAges(cycle);
+    const lateVms = this.#intake.judgeAges(cycle, hypervisor.status.sinceMs);
     metrics.sampler_late_vms_total.inc(lateVms);
     await this.#intake.renderRest(cycle);
     const { snapshot } = this.#tracked;

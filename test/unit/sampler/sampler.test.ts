@@ -320,6 +320,20 @@ describe('without the hypervisor', () => {
     assert.deepEqual(health, []);
     await sampler.stop();
   });
+
+  it('the time that passed is not held against a VM whose monitor is busy just after', async () => {
+    const { sampler, start, advance, hypervisor, health } = setUp(1);
+    await start();
+    hypervisor.setState('lost');
+    await advance(75_000);
+    hypervisor.busy.add(vmId(0));
+    hypervisor.setState('open');
+    await advance(45_000);
+    assert.equal(health.length, 0);
+    await advance(15_000);
+    assert.deepEqual(health, [[vmId(0), false]]);
+    await sampler.stop();
+  });
 });
 
 describe('a change between ticks', () => {

@@ -53,7 +53,7 @@ export class ScriptedHypervisor implements Port {
   }
 
   setState(state: HypervisorStatus['state']): void {
-    this.status = { ...this.status, state };
+    this.status = { ...this.status, state, sinceMs: this.clock.nowMs() };
     for (const listener of this.#listeners) {
       if (state === 'open') listener.connected?.({ gap: true });
       else listener.disconnected?.('gone');
