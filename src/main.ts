@@ -12,6 +12,7 @@ import { createDispatcher } from './api/create-dispatcher.js';
 import { HealthReport } from './api/health.js';
 import { ConfigError, HelpShown, hostEnvironment, loadConfig, type Config } from './config.js';
 import { HostFacts } from './host/host-facts.js';
+import { domainXmlWorkers } from './libvirt/domain-xml-many.js';
 import { LibvirtHypervisor } from './libvirt/driver.js';
 import { findLibvirt, parseLibvirtUri, type LibvirtTarget } from './libvirt/uri.js';
 import { Sampler } from './sampler/sampler.js';
@@ -58,14 +59,16 @@ function simulatedSource(domains: number, log: Logger): Source {
   const socketPath = join(folder, 'libvirt-sock');
   const host = new SimulatedHost({ domains, clock });
   const server = new SimulatorServer({ host, socketPath, clock, log: log.child({ part: 'simulator' }) });
-  const removeFolder: Service = {
-    start: () => Promise.resolve(),
-    stop: () => Promise.resolve(rmSync(folder, { recursive: true, force: true })),
-  };
+  const removeFolder = onStop(() => Promise.resolve(rmSync(folder, { recursive: true, force: true })));
   return {
     target: parseLibvirtUri(`qemu+unix:///system?socket=${socketPath}`, {}),
     services: [removeFolder, server, new LivingHost(host, clock)],
   };
+}
+
+/** A part that has nothing to start. */
+function onStop(stop: () => Promise<void>): Service {
+  return { start: () => Promise.resolve(), stop };
 }
 
 interface Agent {
@@ -81,7 +84,8 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     metrics,
   });
   const metrics = createMetrics(true);
-  const hypervisor = new LibvirtHypervisor({ target: source.target, ...part('libvirt') });
+  const workers = domainXmlWorkers();
+  const hypervisor = new LibvirtHypervisor({ target: source.target, workers, ...part('libvirt') });
   const { eventRingBytes: ringBytes, eventRingEvents: ringEvents } = config;
   const fanOut = new FanOut({ ringBytes, ringEvents, ...part('fan-out') });
   const registry = new Registry({ publish: (event) => fanOut.publish(event), ...part('vms') });
@@ -143,7 +147,11 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     ...part('transport'),
   });
   return {
-    services: [...source.services, fanOut, hypervisor, reconciler, sampler, hostFacts, listener],
+    services: [
+      ...source.services,
+      onStop(() => workers.stop()),
+      ...[fanOut, hypervisor, reconciler, sampler, hostFacts, listener],
+    ],
     listener,
     health,
   };
