@@ -5,7 +5,8 @@
  * Exit codes: 0 after SIGTERM or SIGINT, 1 where it could not start or met an error of its own, 2 for a wrong
  * command line or configuration.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDispatcher } from './api/create-dispatcher.js';
@@ -59,7 +60,7 @@ function simulatedSource(domains: number, log: Logger): Source {
   const socketPath = join(folder, 'libvirt-sock');
   const host = new SimulatedHost({ domains, clock });
   const server = new SimulatorServer({ host, socketPath, clock, log: log.child({ part: 'simulator' }) });
-  const removeFolder = onStop(() => Promise.resolve(rmSync(folder, { recursive: true, force: true })));
+  const removeFolder = onStop(() => rm(folder, { recursive: true, force: true }));
   return {
     target: parseLibvirtUri(`qemu+unix:///system?socket=${socketPath}`, {}),
     services: [removeFolder, server, new LivingHost(host, clock)],
