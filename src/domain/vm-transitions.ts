@@ -2,7 +2,7 @@
  * The transition table of the VM state machine; vm-status.ts `move` reads it, nothing else does.
  *
  * One row per cause: where it leads from which status, and what it does to the CPU flag, the guest event, the pause
- * code and the remembered exit. A status that a row does not list is left alone. Order of the columns follows VDSM's
+ * code and the remembered exit. A status that a row does not list is left alone. The rows follow VDSM's
  * table of libvirt events (virt/vm.py); rows marked "found" are what a comparison with the hypervisor applies.
  */
 import type { ExitInfo, GuestEvent, InternalStatus, PauseCode } from './vm.js';

@@ -10,7 +10,7 @@ import { HypervisorError } from '../domain/hypervisor.js';
 import type { DomainDescription } from '../domain/devices.js';
 import type { DomainState } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
-import { causesOfFound, isActive } from '../domain/vm-found.js';
+import { causesOfFound, isActive, isStarting } from '../domain/vm-found.js';
 import { engineTime } from '../util/time.js';
 import { nameOf, notConnected, textOf } from './operation.js';
 import type { OperationsParts } from './operation.js';
@@ -35,6 +35,8 @@ interface Start {
 
 /** VDSM starts four VMs at a time: enough to be quick, few enough that libvirt stays responsive. */
 const PARALLEL_STARTS = 4;
+/** Memory of a large VM may be allocated for minutes before QEMU answers. */
+const LAUNCH_DEADLINE_MS = 600_000;
 const READ_ATTEMPTS = 3;
 /** Nobody knows whether the call has had its effect. */
 const unanswered: ReadonlySet<string> = new Set(['timeout', 'unavailable', 'aborted']);
@@ -110,7 +112,7 @@ export class Creation {
     await hypervisor.define(prepareDomainXml(xml));
     this.#checkCancelled(start);
     start.launching = true;
-    await hypervisor.launch(id, { paused });
+    await this.#launch(id, paused);
     // Reads that fail change nothing about the VM's running.
     const domain = await hypervisor.describe(id).catch(() => undefined);
     const state = await this.#readState(id);
@@ -121,6 +123,18 @@ export class Creation {
       facts: { startedAtMs: clock.wallMs(), ...(domain && { domain }) },
     });
     if (!state || !domain) registry.doubt(id);
+  }
+
+  /** An error is believed only if no QEMU runs: an engine starts elsewhere what is said to have failed. */
+  async #launch(id: VmId, paused: boolean): Promise<void> {
+    const { hypervisor, log } = this.parts;
+    try {
+      await hypervisor.launch(id, { paused }, { deadlineMs: LAUNCH_DEADLINE_MS });
+    } catch (error) {
+      const state = await hypervisor.domainState(id).catch(() => undefined);
+      if (!state || !isActive(state) || isStarting(state)) throw error;
+      log.warn({ vmId: id, err: error }, 'A launch failed, but the VM runs');
+    }
   }
 
   #checkCancelled({ cancelled, domain }: Start): void {

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { LifecycleEventName } from '../../../src/domain/hypervisor.js';
 import type { GuestEvent, InternalStatus, PauseCode } from '../../../src/domain/vm.js';
 import { exitMessages } from '../../../src/domain/vm-exit.js';
-import { causeOfLifecycle, causesOfFound, isActive } from '../../../src/domain/vm-found.js';
 import {
   initialState,
   internalStatuses,
@@ -234,70 +232,7 @@ describe('the exit record', () => {
   });
 });
 
-describe('a state found at the hypervisor', () => {
-  const found = (state: Parameters<typeof causesOfFound>[0], job?: string): VmState =>
-    after(initialState('WaitForLaunch'), ...causesOfFound(state, job));
-
-  const alive: readonly (readonly [string, string, InternalStatus, string?])[] = [
-    ['running', 'booted', 'Up'],
-    ['blocked', 'unknown', 'Up'],
-    ['pmsuspended', 'unknown', 'Up'],
-    ['shutdown', 'user', 'Up'],
-    ['crashed', 'panicked', 'Paused'],
-    ['paused', 'user', 'Paused'],
-    ['paused', 'ioerror', 'Paused'],
-    ['paused', 'postcopy', 'Migration Source'],
-    ['paused', 'starting-up', 'WaitForLaunch'],
-    ['running', 'unpaused', 'Migration Source', 'migration-out'],
-    ['paused', 'migration', 'Migration Destination', 'migration-in'],
-    ['paused', 'save', 'Saving State', 'save'],
-    ['running', 'booted', 'Up', 'backup'],
-  ];
-  for (const [state, reason, internal, job] of alive) {
-    it(`${state}/${reason}${job === undefined ? '' : ` with a ${job}`} is ${internal}`, () => {
-      assert.equal(found({ state, reason } as Parameters<typeof causesOfFound>[0], job).internal, internal);
-    });
-  }
-
-  const off: readonly (readonly [string, string])[] = [
-    ['shutdown', '0/7'],
-    ['destroyed', '0/6'],
-    ['migrated', '0/4'],
-    ['saved', '0/5'],
-    ['failed', '1/3'],
-    ['crashed', '1/1'],
-    ['daemon', '1/1'],
-    ['unknown', '1/1'],
-  ];
-  for (const [reason, exit] of off) {
-    it(`shut off by reason ${reason} is Down ${exit}`, () => {
-      const { exit: record } = found({ state: 'shutoff', reason });
-      assert.equal(`${record?.code}/${record?.reason}`, exit);
-      assert.equal(isActive({ state: 'shutoff', reason }), false);
-    });
-  }
-
-  it('prefers the exit record that the metadata kept', () => {
-    const exit = { code: 0, reason: 6, message: 'as kept' } as const;
-    assert.equal(move(up, 'found-off', { nowMs: NOW, exit }).exit, exit);
-  });
-});
-
-describe('lifecycle events', () => {
-  it('that say nothing of the status are no cause', () => {
-    for (const event of [
-      'defined',
-      'undefined',
-      'started',
-      'pmsuspended',
-      'crashed',
-    ] as LifecycleEventName[]) {
-      assert.equal(causeOfLifecycle(event, 'booted'), undefined);
-    }
-    assert.equal(causeOfLifecycle('stopped', 'unknown'), undefined);
-    assert.equal(causeOfLifecycle('shutdown', 'finished'), undefined);
-  });
-
+describe('causes', () => {
   it('may come in any order: invariants hold, and the reported status changes by itself once at most', () => {
     const anyCause = fc.constantFrom(...causeNames);
     const anyCode = fc.constantFrom<PauseCode | undefined>(undefined, 'EIO', 'ENOSPC', 'EOTHER');
@@ -305,7 +240,7 @@ describe('lifecycle events', () => {
     const starts = fc.constantFrom('WaitForLaunch', 'Migration Destination', 'Restoring state');
     fc.assert(
       fc.property(starts, steps, (internal, list) => {
-        let state: VmState = initialState(internal as 'WaitForLaunch');
+        let state: VmState = initialState(internal);
         let nowMs = 0;
         for (const [cause, pauseCode, pauseMs] of list) {
           nowMs += pauseMs;

@@ -2,17 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { HypervisorError } from '../../../src/domain/hypervisor.js';
 import type { LifecycleEventName } from '../../../src/domain/hypervisor.js';
-import type { DomainXmlOptions } from '../../support/fake-domain.js';
 import { fakeId } from '../../support/fake-domain.js';
-import { Harness } from './harness.js';
+import { Harness, withVm } from './harness.js';
 
 const id = fakeId(1);
-
-async function withRunningVm(options: DomainXmlOptions = {}): Promise<Harness> {
-  const harness = new Harness();
-  harness.hypervisor.addDomain(1, undefined, options);
-  return harness.start();
-}
 
 function lifecycle(harness: Harness, event: LifecycleEventName, detail: string): void {
   harness.hypervisor.emit(id, { kind: 'lifecycle', event, detail });
@@ -62,7 +55,7 @@ describe('a lifecycle event', () => {
   ];
   for (const [sentence, events, wanted] of rows) {
     it(sentence, async () => {
-      const harness = await withRunningVm();
+      const harness = await withVm();
       for (const [event, detail] of events) lifecycle(harness, event, detail);
       const { status, pauseCode, exit } = harness.vm(id);
       const more = exit ? ` ${exit.code}/${exit.reason}` : status === 'Paused' ? ` ${pauseCode}` : '';
@@ -72,7 +65,7 @@ describe('a lifecycle event', () => {
   }
 
   it('that does not say what became of the VM has its state read', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     const domain = harness.hypervisor.domains.get(id)!;
     for (const event of ['started', 'pmsuspended', 'crashed', 'stopped'] as const)
       lifecycle(harness, event, 'x');
@@ -82,7 +75,7 @@ describe('a lifecycle event', () => {
   });
 
   it('SUSPENDED/IOERROR has the disk errors read, and the code is announced', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     harness.hypervisor.domains.get(id)!.diskErrors = [{ disk: 'vda', error: 'unspecified' }];
     harness.hypervisor.act(id, 'ioError');
     await harness.rest();
@@ -116,7 +109,7 @@ describe('a lifecycle event', () => {
   });
 
   it('STARTED of a VM that is Down makes a new VM of it, in the same record', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     harness.hypervisor.act(id, 'kill');
     harness.hypervisor.act(id, 'start');
     await harness.rest();
@@ -128,7 +121,7 @@ describe('a lifecycle event', () => {
 
 describe('other events', () => {
   it('a reboot restarts the age of the guest and shows RebootInProgress for 60 s', async () => {
-    const harness = await withRunningVm({ startTime: 1000 });
+    const harness = await withVm({ startTime: 1000 });
     assert.equal(harness.vm(id).startedAtMs, 1_000_000);
     harness.hypervisor.emit(id, { kind: 'reboot' });
     assert.equal(harness.vm(id).startedAtMs, harness.clock.wallMs());
@@ -137,7 +130,7 @@ describe('other events', () => {
   });
 
   it('a reboot ends a VM that is to be destroyed then, with 0/13', async () => {
-    const harness = await withRunningVm({ destroyOnReboot: true });
+    const harness = await withVm({ destroyOnReboot: true });
     harness.hypervisor.emit(id, { kind: 'reboot' });
     await harness.rest();
     assert.deepEqual([harness.vm(id).exit?.code, harness.vm(id).exit?.reason], [0, 13]);
@@ -145,7 +138,7 @@ describe('other events', () => {
   });
 
   it('a reboot whose destroy fails leaves the VM running', async () => {
-    const harness = await withRunningVm({ destroyOnReboot: true });
+    const harness = await withVm({ destroyOnReboot: true });
     harness.hypervisor.failNext('destroy');
     harness.hypervisor.emit(id, { kind: 'reboot' });
     await harness.rest();
@@ -153,7 +146,7 @@ describe('other events', () => {
   });
 
   it('RTC change, graphics and watchdog become facts of the VM without an event', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     const { hypervisor } = harness;
     const client = { kind: 'graphics', clientAddress: '10.0.0.9', clientPort: '4711' } as const;
     hypervisor.emit(id, { kind: 'rtc-change', offsetSec: -3600 });
@@ -173,7 +166,7 @@ describe('other events', () => {
   });
 
   it('an I/O error that pauses is told with its disk; libvirt saying SUSPENDED after it adds nothing', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     const error = { kind: 'io-error', path: '/images/vda', alias: 'ua-disk', action: 'pause' } as const;
     harness.hypervisor.domains.get(id)!.diskErrors = [{ disk: 'vda', error: 'no-space' }];
     harness.hypervisor.emit(id, { ...error, reason: 'enospc' });
@@ -189,7 +182,7 @@ describe('other events', () => {
   });
 
   it('an I/O error that is only reported to the guest changes nothing', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     const error = { kind: 'io-error', path: '', alias: 'x', reason: '' } as const;
     harness.hypervisor.emit(id, { ...error, action: 'report' });
     assert.equal(harness.status(id), 'Up');
@@ -200,7 +193,7 @@ describe('other events', () => {
   });
 
   it('changes of devices and metadata have the XML read again, once for many events', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     const before = harness.hypervisor.countCalls('describe');
     for (const alias of ['a', 'b', 'c']) harness.hypervisor.emit(id, { kind: 'device-added', alias });
     harness.hypervisor.emit(id, { kind: 'metadata-change', uri: 'http://ovirt.org/vm/1.0' });
@@ -209,7 +202,7 @@ describe('other events', () => {
   });
 
   it('a guest agent that connects ends Powering up', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     harness.hypervisor.emit(id, { kind: 'reboot' });
     harness.hypervisor.emit(id, { kind: 'agent-lifecycle', state: 'disconnected' });
     harness.hypervisor.emit(id, { kind: 'agent-lifecycle', state: 'connected' });
@@ -217,7 +210,7 @@ describe('other events', () => {
   });
 
   it('of a tuned scheduler have it read', async () => {
-    const harness = await withRunningVm();
+    const harness = await withVm();
     harness.hypervisor.domains.get(id)!.vcpuQuota = 25_000;
     harness.hypervisor.emit(id, { kind: 'tunable', values: {} });
     await harness.rest();

@@ -6,10 +6,9 @@ import { silentLogger } from '../../../src/util/log.js';
 import { Operations } from '../../../src/vms/operations.js';
 import { Reconciler } from '../../../src/vms/reconciler.js';
 import { Registry } from '../../../src/vms/registry.js';
+import type { DomainXmlOptions } from '../../support/fake-domain.js';
 import { FakeHypervisor } from '../../support/fake-hypervisor.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
-
-export { settle } from '../../support/manual-clock.js';
 
 export class Harness {
   readonly clock = new ManualClock();
@@ -64,4 +63,11 @@ export class Harness {
   async counted(name: 'reconcile_corrections_total' | 'vm_events_unknown_total'): Promise<number> {
     return (await this.metrics[name].get()).values[0]?.value ?? 0;
   }
+}
+
+/** A started harness with one running VM, of id fakeId(1). */
+export async function withVm(options?: DomainXmlOptions): Promise<Harness> {
+  const harness = new Harness();
+  harness.hypervisor.addDomain(1, undefined, options);
+  return harness.start();
 }
