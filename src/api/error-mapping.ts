@@ -5,20 +5,8 @@
  * error stays in the log: it may hold anything.
  */
 import { VerbError, type ErrorKey } from '../domain/errors.js';
-import { HypervisorError, type HypervisorErrorKind } from '../domain/hypervisor.js';
-
-/** Keys of the catalogue by kind of failure; 'failed' depends on the verb. */
-const keyOfKind: Readonly<Record<Exclude<HypervisorErrorKind, 'failed'>, ErrorKey>> = {
-  unavailable: 'resourceUnavailable',
-  timeout: 'resourceUnavailable',
-  'no-domain': 'noVM',
-  'invalid-state': 'unexpected',
-  exists: 'exist',
-  denied: 'operationNotSupported',
-  unsupported: 'operationNotSupported',
-  agent: 'nonresp',
-  aborted: 'resourceUnavailable',
-};
+import { keyOfFailure } from '../domain/hypervisor-failure.js';
+import { HypervisorError } from '../domain/hypervisor.js';
 
 /** Verbs with a code of their own for a failure that has no name: an engine reacts to it. */
 const failureKeys: Readonly<Partial<Record<string, ErrorKey>>> = {
@@ -32,8 +20,9 @@ const MAX_DETAIL = 500;
 export function toVerbError(error: unknown, method: string): VerbError {
   if (error instanceof VerbError) return error;
   if (error instanceof HypervisorError) {
-    const key = error.kind === 'failed' ? failureKey(method) : keyOfKind[error.kind];
-    return new VerbError(key, oneLine(error.message), { cause: error });
+    return new VerbError(keyOfFailure(error.kind, failureKey(method)), oneLine(error.message), {
+      cause: error,
+    });
   }
   const detail = `${method} met a fault of the agent; its log tells more`;
   return new VerbError(fallbackKey(method), detail, { cause: error });

@@ -1,11 +1,12 @@
 /**
- * What the operations share: their parts, and what a verb answers when the hypervisor fails: HypervisorError to the error catalogue, with a sentence that names
- * the VM. Never 1100 (an engine takes it for a failure of the host) and never -32603.
+ * What the operations share: their parts, and what a verb answers when the hypervisor fails: an error of the catalogue
+ * with a sentence that names the VM and the way out.
  */
 import { VerbError } from '../domain/errors.js';
 import type { ErrorKey } from '../domain/errors.js';
+import { keyOfFailure } from '../domain/hypervisor-failure.js';
 import { HypervisorError } from '../domain/hypervisor.js';
-import type { Hypervisor, HypervisorErrorKind } from '../domain/hypervisor.js';
+import type { Hypervisor } from '../domain/hypervisor.js';
 import type { Vm } from '../domain/vm.js';
 import type { Logger } from '../util/log.js';
 import type { Clock } from '../util/time.js';
@@ -22,12 +23,6 @@ export interface OperationsParts {
 
 export type VmName = Pick<Vm, 'id' | 'name'>;
 
-const keys: Readonly<Partial<Record<HypervisorErrorKind, ErrorKey>>> = {
-  unavailable: 'resourceUnavailable',
-  unsupported: 'operationNotSupported',
-  'no-domain': 'noVM',
-};
-
 /**
  * @param verb as the caller knows it, e.g. VM.pause
  * @param otherwise the key for failures of the call itself
@@ -43,7 +38,7 @@ export function verbError(
   if (!(error instanceof HypervisorError)) {
     return new VerbError(otherwise, `${verb} of ${nameOf(vm)} failed: ${textOf(error)}`, cause);
   }
-  const key = keys[error.kind] ?? otherwise;
+  const key = keyOfFailure(error.kind, otherwise);
   if (key === 'noVM') return new VerbError('noVM', { vmId: vm.id }, cause);
   return new VerbError(key, sentence(error, vm, verb), cause);
 }

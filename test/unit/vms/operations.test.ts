@@ -78,7 +78,7 @@ describe('VM.pause and VM.cont', () => {
 
   it('map failures of the hypervisor to errors of the one VM, and look again', async () => {
     const harness = await withVm();
-    const kinds = { timeout: 100, denied: 100, unsupported: 75, 'no-domain': 1, failed: 100 } as const;
+    const kinds = { timeout: 40, denied: 75, unsupported: 75, 'no-domain': 1, failed: 100 } as const;
     for (const [kind, code] of Object.entries(kinds)) {
       harness.hypervisor.failNext('suspend', new HypervisorError(kind as keyof typeof kinds, 'why'));
       await assert.rejects(harness.operations.pause(id), { code, name: 'VerbError' });

@@ -1,0 +1,23 @@
+/**
+ * Which error of the catalogue stands for a failure of the hypervisor. One table for all verbs; never 1100, which an
+ * engine takes for a network failure of the whole host.
+ */
+import type { ErrorKey } from './errors.js';
+import type { HypervisorErrorKind } from './hypervisor.js';
+
+const keyOfKind: Readonly<Record<Exclude<HypervisorErrorKind, 'failed'>, ErrorKey>> = {
+  unavailable: 'resourceUnavailable',
+  timeout: 'resourceUnavailable',
+  'no-domain': 'noVM',
+  'invalid-state': 'unexpected',
+  exists: 'exist',
+  denied: 'operationNotSupported',
+  unsupported: 'operationNotSupported',
+  agent: 'nonresp',
+  aborted: 'resourceUnavailable',
+};
+
+/** @param otherwise the verb's own key for a failure that has no better name */
+export function keyOfFailure(kind: HypervisorErrorKind, otherwise: ErrorKey): ErrorKey {
+  return kind === 'failed' ? otherwise : keyOfKind[kind];
+}
