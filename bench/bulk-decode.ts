@@ -179,7 +179,7 @@ function clientRows(uri: string): (string | number)[][] {
   ];
   const python = (way: string) => (calls: number) => [
     PYTHON,
-    join(packageRoot, 'bench/bulk-client.py'),
+    join(packageRoot, 'bench/clients/bulk-client.py'),
     uri,
     String(calls),
     way,
