@@ -31,10 +31,12 @@ export class AgentProcess {
         for (const watch of [...this.#watchers]) watch();
       });
     }
-    this.exited = once(child, 'exit').then(([code, signal]) => ({
-      code: code as number | null,
-      signal: signal as NodeJS.Signals | null,
-    }));
+    const killWithParent = (): boolean => child.kill('SIGKILL');
+    process.once('exit', killWithParent);
+    this.exited = once(child, 'exit').then(([code, signal]) => {
+      process.off('exit', killWithParent);
+      return { code: code as number | null, signal: signal as NodeJS.Signals | null };
+    });
   }
 
   /** Starts `node <build>/src/main.js` with these arguments; it may not be listening yet. */
