@@ -17,6 +17,9 @@ import { ConnectionError, DeadlineError, VdsmError } from './errors.js';
 import { openSocket } from './socket.js';
 import type { SocketOptions } from './socket.js';
 
+// With these, a program that imports the client can tell its failures apart.
+export { ConnectionError, DeadlineError, VdsmError } from './errors.js';
+
 /** A peer that does not answer the closing handshake within this time is cut off. */
 const CLOSE_GRACE_MS = 1000;
 

@@ -22,6 +22,8 @@ import type { Ordered } from './event-order.js';
 import { VmTable } from './vm-table.js';
 import type { VmChange, VmEntry } from './vm-table.js';
 
+export type { VmChange, VmEntry } from './vm-table.js';
+
 export interface VmMonitorOptions {
   /** Pause between an answer and the next poll; default 15 s, an engine's. 0: never poll. */
   readonly pollIntervalMs?: number;

@@ -102,7 +102,7 @@ function snapshotLine({ vmId, to, fields }: VmChange): EventLine {
 function eventText(line: EventLine & { readonly time: string }, io: CliIo): string {
   const hidden = new Set(['notify_time', 'seq', 'statusTime', 'displayInfo', 'hash']);
   const details = Object.entries(line.details)
-    .filter(([name]) => !hidden.has(name))
+    .filter(([name, value]) => !hidden.has(name) && !isEmpty(value))
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   const what = line.topic ?? line.status;
   return [
@@ -114,4 +114,8 @@ function eventText(line: EventLine & { readonly time: string }, io: CliIo): stri
   ]
     .join('  ')
     .trimEnd();
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === '' || JSON.stringify(value) === '{}';
 }
