@@ -16,6 +16,7 @@ import { deadlineOf } from './deadlines.js';
 import { handshake } from './handshake.js';
 import { defaultKeepalive, Keepalive as KeepaliveTimer } from './keepalive.js';
 import type { KeepaliveSettings } from './keepalive.js';
+import type { PacketPool } from './packet-pool.js';
 import { procedure } from './procedures.js';
 import type { Args, ProcedureName, Result, TypedCall } from './procedures.js';
 import { connectSocket } from './socket.js';
@@ -30,6 +31,8 @@ export interface ConnectionDeps {
   /** At most one log line per kind and interval: garbage may come in floods. */
   readonly limiter: RateLimiter;
   readonly keepalive?: KeepaliveSettings;
+  /** Where large packets get their memory; those who have decoded one may give it back. */
+  readonly packets?: PacketPool;
 }
 
 export interface ConnectionListener {
@@ -60,7 +63,7 @@ export type ConnectionState = keyof typeof states;
 export class Connection {
   #state: ConnectionState = 'connecting';
   readonly #window: CallWindow;
-  readonly #splitter = new PacketSplitter((header, packet) => this.#dispatch(header, packet));
+  readonly #splitter: PacketSplitter;
   readonly #keepalive: KeepaliveTimer;
 
   private constructor(
@@ -69,6 +72,10 @@ export class Connection {
     private readonly deps: ConnectionDeps,
     private readonly listener: ConnectionListener,
   ) {
+    this.#splitter = new PacketSplitter(
+      (header, packet) => this.#dispatch(header, packet),
+      (bytes) => deps.packets?.take(bytes) ?? Buffer.allocUnsafeSlow(bytes),
+    );
     this.#window = new CallWindow({
       clock: deps.clock,
       metrics: deps.metrics,

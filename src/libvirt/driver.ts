@@ -50,6 +50,7 @@ import { EventLane } from './event-lane.js';
 import { readHostInfo } from './host-info.js';
 import { Lane } from './lanes.js';
 import type { DomainHandle } from './objects.js';
+import { PacketPool } from './packet-pool.js';
 import { StatsSource } from './stats-source.js';
 import { paramRecord } from './typed-params.js';
 import type { TypedParam } from './typed-params.js';
@@ -78,13 +79,14 @@ export class LibvirtHypervisor implements Hypervisor {
 
   constructor(private readonly deps: LibvirtHypervisorDeps) {
     const { target, clock, log, metrics } = deps;
-    const connectionDeps = { clock, log, metrics, limiter: new RateLimiter(clock) };
+    const packets = new PacketPool();
+    const connectionDeps = { clock, log, metrics, limiter: new RateLimiter(clock), packets };
     this.#events = new EventLane(target, connectionDeps, this.#handles);
     this.#priority = new Lane({ name: 'priority', target }, connectionDeps);
     this.#free = new Lane({ name: 'free', target }, connectionDeps);
     this.#backed = new Lane({ name: 'backed', target }, connectionDeps);
     this.#verbs = new Lane({ name: 'verbs', target }, connectionDeps);
-    this.#stats = new StatsSource(this.#handles, metrics);
+    this.#stats = new StatsSource(this.#handles, metrics, packets);
   }
 
   get status(): HypervisorStatus {

@@ -13,6 +13,7 @@ import { BulkStatsDecoder } from './bulk-stats.js';
 import type { DomainHandles } from './domain-handles.js';
 import { domainStates, ListFlag, StatsFlag } from './enumerations.js';
 import type { Lane } from './lanes.js';
+import type { PacketPool } from './packet-pool.js';
 import { perDomainStats } from './per-domain-stats.js';
 import { HEADER_BYTES } from './wire.js';
 
@@ -26,6 +27,7 @@ export class StatsSource {
   constructor(
     private readonly handles: DomainHandles,
     private readonly metrics: Metrics,
+    private readonly packets: PacketPool,
   ) {
     this.#decoder = new BulkStatsDecoder({ onLayoutMiss: () => metrics.stats_layout_misses_total.inc() });
   }
@@ -57,6 +59,9 @@ export class StatsSource {
     } catch (error) {
       this.metrics.libvirt_malformed_total.inc({ kind: 'stats' });
       throw new HypervisorError('failed', "libvirt's bulk statistics are garbled", { cause: error });
+    } finally {
+      // A batch holds nothing of the packet.
+      this.packets.give(packet);
     }
   }
 

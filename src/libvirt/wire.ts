@@ -2,8 +2,8 @@
  * The packet layer of libvirt's RPC: 28 bytes of header, then a body that xdr.ts reads. Knows nothing of
  * procedures or sockets; both ends use it.
  *
- * Invariant: a length word is checked before anything is allocated for it, and every packet lies in a buffer of
- * its own at offset 0, so that an Int32Array may be laid over it.
+ * Invariant: a length word is checked before anything is allocated for it, and every packet lies at offset 0
+ * of memory of its own, so that an Int32Array may be laid over it.
  */
 
 export const Program = {
@@ -104,7 +104,11 @@ export class PacketSplitter {
   #packet: Buffer | undefined;
   #filled = 0;
 
-  constructor(private readonly onPacket: (header: PacketHeader, packet: Buffer) => void) {}
+  /** @param allocate gives memory of that many bytes, at offset 0 */
+  constructor(
+    private readonly onPacket: (header: PacketHeader, packet: Buffer) => void,
+    private readonly allocate: (bytes: number) => Buffer = (bytes) => Buffer.allocUnsafeSlow(bytes),
+  ) {}
 
   /** @throws WireError for a length word outside 28 .. MAX_PACKET_BYTES */
   push(chunk: Uint8Array): void {
@@ -129,7 +133,7 @@ export class PacketSplitter {
     if (length < HEADER_BYTES || length > MAX_PACKET_BYTES) {
       throw new WireError(`packet length ${length} is outside ${HEADER_BYTES}..${MAX_PACKET_BYTES}`, 0);
     }
-    this.#packet = Buffer.allocUnsafeSlow(length);
+    this.#packet = this.allocate(length);
     this.#packet.set(this.#lengthWord);
     this.#filled = 4;
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { VmId } from '../../../src/domain/ids.js';
-import { Scalar, StatsGroup } from '../../../src/domain/stats.js';
+import { Scalar, SCALARS, StatsGroup } from '../../../src/domain/stats.js';
 import { LibvirtHypervisor } from '../../../src/libvirt/driver.js';
 import type { DomainStatsRecord } from '../../../src/libvirt/objects.js';
 import { silentLogger } from '../../../src/util/log.js';
@@ -54,6 +54,32 @@ describe('the libvirt adapter’s statistics', () => {
       { doms: [], stats: groups | StatsGroup.state, flags: 0x2000_0001 },
       { doms: [{ name: '', uuid: id, id: -1 }], stats: groups | StatsGroup.state, flags: 0x2000_0000 },
     ]);
+  });
+
+  it('of an earlier answer stay what they were when later ones come in the same memory', async () => {
+    const many = (round: number): DomainStatsRecord[] =>
+      Array.from({ length: 300 }, (_, n) => ({
+        dom: { ...dom, uuid: `${String(round * 1000 + n).padStart(8, '0')}${wr1.slice(8)}` as VmId },
+        params: [
+          { field: 'state.state', type: 'int', value: 1 },
+          { field: 'cpu.time', type: 'ullong', value: round * 1000 + n },
+          { field: 'block.count', type: 'uint', value: 1 },
+          { field: 'block.0.name', type: 'string', value: `disk${round}-${n}` },
+        ],
+      }));
+    let round = 0;
+    daemon.answer('CONNECT_GET_ALL_DOMAIN_STATS', () => ({ records: many(round++) }));
+    const ask = () => hypervisor.stats({ groups, lane: 'backed' });
+    const batches = [await ask(), ...(await Promise.all([ask(), ask(), ask()])), await ask()];
+    const expected = [0, 1, 2, 3, 4].map(many);
+    for (const [at, batch] of batches.entries()) {
+      assert.deepEqual(
+        batch.vmIds,
+        expected[at]!.map((each) => each.dom.uuid),
+      );
+      assert.equal(batch.blockNames[299], `disk${at}-299`);
+      assert.equal(batch.scalars[299 * SCALARS + Scalar.cpuTime], at * 1000 + 299);
+    }
   });
 
   it('fall back to calls per domain where the bulk answer lacks the CPU time of a running domain', async () => {
