@@ -64,7 +64,7 @@ if (name === 'naive') {
 for (let n = 0; n < Number(warmUp); n++) await way.cycle();
 for (let n = 0; n < Number(cycles); n++) {
   const figures = await measure(way);
-  process.send!({ ...figures, answerBytes: way.answer().length });
+  process.send!({ ...figures, answerBytes: way.read() });
 }
 check(way, way.answer());
 await way.stop();

@@ -19,6 +19,8 @@ export const PERIOD_MS = 15_000;
 export interface Way {
   readonly vms: ReadonlyMap<VmId, Vm>;
   cycle(): Promise<void>;
+  /** What a reader costs; returns the bytes of the answer. */
+  read(): number;
   answer(): string;
   stop(): Promise<void>;
 }
@@ -93,6 +95,7 @@ export async function agentWay(uri: string): Promise<Way> {
       tick();
       await finished(before);
     },
+    read: () => sampler.snapshot.pages().reduce((bytes, page) => bytes + page.length, 0),
     answer: () => Buffer.concat([...sampler.snapshot.pages()]).toString(),
     stop: async () => {
       await sampler.stop();

@@ -6,10 +6,10 @@
  * doubles only as strings or with one, and one text that it cannot read voids the answer for the whole host. Every
  * function gives valid text for every double; what is no sane quantity becomes zero.
  *
- * Finished texts lie one after the other in slabs and are never written to again.
+ * There is memory for one text at a time: it is copied to where it stays before the next one is begun.
  */
 
-const SLAB_BYTES = 256 * 1024;
+const FIRST_BYTES = 16 * 1024;
 /** Room that is kept free for a number. */
 const NUMBER_BYTES = 64;
 /** Longer ones are copied by the engine's own routine, which pays off from about here. */
@@ -20,11 +20,10 @@ const POWERS = Array.from({ length: 10 }, (_, decimals) => 10 ** decimals);
 const ZERO = 0x30;
 const POINT = 0x2e;
 
-/** Part of a Buffer. A view of it would be an object that lives as long as the text: thousands of those slow the GC. */
+/** The first bytes of a Buffer. */
 export interface Span {
   readonly bytes: Buffer;
-  readonly from: number;
-  readonly to: number;
+  readonly length: number;
 }
 
 export function label(text: string): Uint8Array {
@@ -32,24 +31,23 @@ export function label(text: string): Uint8Array {
 }
 
 export class RecordBytes {
-  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  #start = 0;
+  #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #at = 0;
 
-  /** Ends the text begun with the last end() and returns it. */
+  /** Returns the text written since the last end(). It is valid until the next one is begun. */
   end(): Span {
-    const span = { bytes: this.#slab, from: this.#start, to: this.#at };
-    this.#start = this.#at;
-    return span;
+    const length = this.#at;
+    this.#at = 0;
+    return { bytes: this.#bytes, length };
   }
 
   label(bytes: Uint8Array): this {
     const { length } = bytes;
     this.#reserve(length);
-    const slab = this.#slab;
+    const target = this.#bytes;
     const at = this.#at;
-    if (length > SHORT_LABEL) slab.set(bytes, at);
-    else for (let index = 0; index < length; index++) slab[at + index] = bytes[index]!;
+    if (length > SHORT_LABEL) target.set(bytes, at);
+    else for (let index = 0; index < length; index++) target[at + index] = bytes[index]!;
     this.#at = at + length;
     return this;
   }
@@ -72,7 +70,7 @@ export class RecordBytes {
   float(value: number): this {
     this.#reserve(NUMBER_BYTES);
     this.#rounded(value, 3);
-    for (let digit = 0; digit < 2 && this.#slab[this.#at - 1] === ZERO; digit++) this.#at--;
+    for (let digit = 0; digit < 2 && this.#bytes[this.#at - 1] === ZERO; digit++) this.#at--;
     return this;
   }
 
@@ -83,7 +81,7 @@ export class RecordBytes {
     const exact = scaled <= Number.MAX_SAFE_INTEGER;
     const whole = exact ? Math.floor(scaled / unit) : Math.trunc(value);
     this.#whole(whole);
-    this.#slab[this.#at++] = POINT;
+    this.#bytes[this.#at++] = POINT;
     this.#padded(exact ? scaled - whole * unit : 0, decimals);
   }
 
@@ -93,30 +91,27 @@ export class RecordBytes {
       const billions = Math.floor(value / 1e9);
       this.#padded(billions, digitCount(billions));
       this.#padded(value - billions * 1e9, 9);
-    } else this.#at += this.#slab.write(String(value), this.#at, 'latin1');
+    } else this.#at += this.#bytes.write(String(value), this.#at, 'latin1');
   }
 
   /** `count` digits of a number below 10^9, so that all is done in 32 bits. */
   #padded(value: number, count: number): void {
-    const slab = this.#slab;
+    const target = this.#bytes;
     const start = this.#at;
     let rest = value | 0;
     for (let at = start + count - 1; at >= start; at--) {
       const next = (rest / 10) | 0;
-      slab[at] = ZERO + rest - next * 10;
+      target[at] = ZERO + rest - next * 10;
       rest = next;
     }
     this.#at = start + count;
   }
 
-  /** What was begun moves on to a new slab where the room does not suffice. */
   #reserve(bytes: number): void {
-    if (this.#at + bytes <= this.#slab.length) return;
-    const begun = this.#slab.subarray(this.#start, this.#at);
-    this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (begun.length + bytes)));
-    this.#slab.set(begun);
-    this.#start = 0;
-    this.#at = begun.length;
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const begun = this.#bytes.subarray(0, this.#at);
+    this.#bytes = Buffer.allocUnsafeSlow(2 * (begun.length + bytes));
+    this.#bytes.set(begun);
   }
 }
 

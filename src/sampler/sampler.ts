@@ -218,7 +218,7 @@ export class Sampler implements Service {
     await this.#intake.renderRest(cycle);
     const { snapshot } = this.#tracked;
     await this.#turns.run(snapshot.pageCount, PAGES_PER_TURN, (from, to) => {
-      for (let page = from; page < Math.min(to, snapshot.pageCount); page++) snapshot.join(page);
+      for (let page = from; page < to; page++) snapshot.join(page);
     });
     this.#tracked.flushTally();
     if (!cycle.full) return;

@@ -6,10 +6,11 @@ import type { Span } from '../../../src/sampler/record-bytes.js';
 import { Snapshot } from '../../../src/sampler/snapshot.js';
 import { vmId } from './fixtures.js';
 
-/** In the middle of something else, as a record is. */
+/** In memory that is written to again, as a record is. */
+const memory = Buffer.alloc(200_000);
 const bytes = (value: unknown): Span => {
-  const text = Buffer.from(JSON.stringify(value));
-  return { bytes: Buffer.concat([Buffer.from('..'), text, Buffer.from('.')]), from: 2, to: 2 + text.length };
+  memory.fill('.');
+  return { bytes: memory, length: memory.write(JSON.stringify(value)) };
 };
 const parse = (snapshot: Snapshot): unknown =>
   JSON.parse(Buffer.concat([...snapshot.pages()]).toString('utf8'));
@@ -30,8 +31,8 @@ describe('a snapshot', () => {
     snapshot.set(vmId(70), bytes('changed'));
     const after = snapshot.pages();
     assert.deepEqual(
-      after.map((page, index) => page === before[index]),
-      [true, false, true, true, true],
+      after.map((page, index) => page.buffer === before[index]!.buffer),
+      [true, true, false, true, true, true],
     );
     assert.equal(snapshot.pages(), after);
     assert.equal(snapshot.record(vmId(70))?.toString(), '"changed"');
@@ -46,6 +47,30 @@ describe('a snapshot', () => {
     for (let n = 0; n < 10; n++) snapshot.set(vmId(n), bytes('new'));
     snapshot.pages();
     assert.deepEqual([...pages, record], copies);
+  });
+
+  it('never changes bytes that it handed out while page after page becomes new, whatever the texts’ length', () => {
+    const snapshot = new Snapshot(() => undefined);
+    const seen: { readonly pages: readonly Buffer[]; readonly copy: Buffer }[] = [];
+    for (let round = 0; round < 5; round++) {
+      for (let n = 0; n < 200; n++) {
+        snapshot.set(vmId(n), bytes(`${round} ${n} `.repeat(n === 70 ? 20_000 : 200)));
+        if (n % 50 !== 0) continue;
+        const pages = snapshot.pages();
+        seen.push({ pages, copy: Buffer.concat([...pages]) });
+        assert.equal((parse(snapshot) as string[])[n], `${round} ${n} `.repeat(200));
+      }
+    }
+    for (const { pages, copy } of seen) assert.ok(Buffer.concat([...pages]).equals(copy));
+  });
+
+  it('holds no more of a record that changes often than its last text', () => {
+    const snapshot = new Snapshot(() => undefined);
+    for (let n = 0; n < 3; n++) snapshot.set(vmId(n), bytes('first'));
+    for (let n = 0; n < 1000; n++) snapshot.set(vmId(1), bytes(`${n} `.repeat(1000)));
+    assert.deepEqual(parse(snapshot), ['first', '999 '.repeat(1000), 'first']);
+    const held = new Set(snapshot.pages().map((page) => page.buffer));
+    assert.ok([...held].reduce((sum, { byteLength }) => sum + byteLength, 0) < 20_000);
   });
 
   it('renders what is stale before it is read, once for many changes', () => {

@@ -32,8 +32,8 @@ function samplesOf(first: Fields | undefined, last: Fields | undefined, interval
 
 function recordText(vm: Vm, samples = new VmSamples(), nowMs = START_MS, tally = { resets: 0 }): string {
   const time = { nowMs, wallMs: 86_401_000 };
-  const { bytes, from, to } = new RecordEncoder(tally).encode(recordTextOf(vm), samples, time);
-  return bytes.toString('utf8', from, to);
+  const { bytes, length } = new RecordEncoder(tally).encode(recordTextOf(vm), samples, time);
+  return bytes.toString('utf8', 0, length);
 }
 
 /** The record, checked against the schema. */
