@@ -6,10 +6,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { Command, CommanderError, Option } from 'commander';
 import { parseLibvirtUri } from './libvirt/uri.js';
-import { parseEndpoint } from './transport/endpoints.js';
+import { assertSafeEndpoint, parseEndpoint } from './transport/endpoints.js';
 import type { LogLevel } from './util/log.js';
 import { packageRoot, packageVersion } from './util/package-root.js';
 
@@ -79,17 +79,14 @@ export function loadConfigSchema(): ConfigSchema {
 export function loadConfig(argv: readonly string[], env: Environment = process.env): Config {
   const schema = loadConfigSchema();
   const flags = readFlags(schema, argv);
-  const faults: string[] = [];
+  const gathered = new Gathered(schema);
   const file = flags['config'] ?? env['VDSM_AGENT_CONFIG'];
-  const values: Values = {
-    ...defaults(schema),
-    ...(typeof file === 'string' && file !== '' ? readFile(schema, file, faults) : {}),
-    ...readEnvironment(schema, env, faults),
-    ...readFlagValues(schema, flags, faults),
-  };
-  const config = values as unknown as Config;
-  faults.push(...semanticFaults(config, env, faults.length > 0));
-  if (faults.length > 0) throw new ConfigError(faults.join('\n'));
+  if (typeof file === 'string' && file !== '') takeFile(gathered, file);
+  takeEnvironment(gathered, schema, env);
+  takeFlags(gathered, schema, flags);
+  const config = gathered.values as unknown as Config;
+  findSemanticFaults(gathered, config, env);
+  if (gathered.faults.length > 0) throw new ConfigError(gathered.faults.join('\n'));
   return Object.freeze({ ...config, listen: Object.freeze([...config.listen]) });
 }
 
@@ -104,10 +101,46 @@ export function hostEnvironment(): Environment {
   return process.env;
 }
 
-function defaults(schema: ConfigSchema): Values {
-  return Object.fromEntries(
-    Object.entries(schema.properties).map(([key, property]) => [key, property.default]),
-  );
+/** The values so far, later ones over earlier ones, where each came from, and what was found wrong. */
+class Gathered {
+  readonly values: Values;
+  readonly faults: string[] = [];
+  readonly #origins = new Map<string, string>();
+  readonly #validate: ValidateFunction;
+
+  constructor(schema: ConfigSchema) {
+    this.values = Object.fromEntries(
+      Object.entries(schema.properties).map(([key, property]) => [key, property.default]),
+    );
+    const ajv = new Ajv2020({ allErrors: true, coerceTypes: true, strict: true, allowUnionTypes: true });
+    for (const keyword of ['x-env', 'x-flag', 'x-unit']) ajv.addKeyword(keyword);
+    this.#validate = ajv.compile(schema);
+  }
+
+  /** A value that is wrong is a fault and changes nothing; texts become numbers and booleans. */
+  take(key: string, value: unknown, origin: string): void {
+    const one: Values = { [key]: value };
+    if (this.#validate(one)) {
+      this.values[key] = one[key];
+      this.#origins.set(key, origin);
+    } else {
+      const errors = this.#validate.errors ?? [];
+      this.faults.push(...errors.map((error) => `${origin}: ${sentence(error)}`));
+    }
+  }
+
+  origin(key: keyof Config): string {
+    return this.#origins.get(key) ?? 'default';
+  }
+
+  /** Notes what the check of a value throws. */
+  check(key: keyof Config, attempt: () => void): void {
+    try {
+      attempt();
+    } catch (error) {
+      this.faults.push(`${this.origin(key)}: ${(error as Error).message}`);
+    }
+  }
 }
 
 /** commander's own key for a flag: --log-level -> logLevel. */
@@ -152,65 +185,32 @@ Examples:
 const shown = (value: unknown): string =>
   value === '' ? 'none' : Array.isArray(value) ? value.join(' ') : String(value);
 
-function readFlagValues(schema: ConfigSchema, flags: Values, faults: string[]): Values {
-  return collect(schema, faults, (property) => {
-    const flag = property['x-flag'];
-    if (flag === undefined) return undefined;
-    return { text: flags[flagKey(flag)], origin: flag.split(' ')[0] ?? flag };
-  });
-}
-
-function readEnvironment(schema: ConfigSchema, env: Environment, faults: string[]): Values {
-  return collect(schema, faults, (property) => {
-    const name = property['x-env'];
-    if (name === undefined || env[name] === undefined || env[name] === '') return undefined;
-    const text = env[name];
-    return {
-      text: property.type === 'array' ? text.split(/[\s,]+/).filter((part) => part !== '') : text,
-      origin: name,
-    };
-  });
-}
-
-function collect(
-  schema: ConfigSchema,
-  faults: string[],
-  find: (property: ConfigProperty) => { text: unknown; origin: string } | undefined,
-): Values {
-  const values: Values = {};
-  for (const [key, property] of Object.entries(schema.properties)) {
-    const found = find(property);
-    if (found?.text === undefined) continue;
-    const one: Values = { [key]: found.text };
-    const wrong = check(schema, one, found.origin);
-    faults.push(...wrong);
-    if (wrong.length === 0) values[key] = one[key];
+function takeFlags(gathered: Gathered, schema: ConfigSchema, flags: Values): void {
+  for (const [key, { 'x-flag': flag }] of Object.entries(schema.properties)) {
+    const value = flag === undefined ? undefined : flags[flagKey(flag)];
+    if (flag !== undefined && value !== undefined) gathered.take(key, value, flag.split(' ')[0] ?? flag);
   }
-  return values;
 }
 
-function readFile(schema: ConfigSchema, path: string, faults: string[]): Values {
+/** An empty variable counts as none. */
+function takeEnvironment(gathered: Gathered, schema: ConfigSchema, env: Environment): void {
+  for (const [key, { type, 'x-env': name }] of Object.entries(schema.properties)) {
+    const text = name === undefined ? undefined : env[name];
+    if (name === undefined || text === undefined || text === '') continue;
+    gathered.take(key, type === 'array' ? text.split(/[\s,]+/).filter((part) => part !== '') : text, name);
+  }
+}
+
+function takeFile(gathered: Gathered, path: string): void {
   try {
     const values = JSON.parse(readFileSync(path, 'utf8')) as unknown;
     if (typeof values !== 'object' || values === null || Array.isArray(values)) {
-      faults.push(`${path}: not a JSON object`);
-      return {};
+      throw new Error('not a JSON object');
     }
-    const wrong = check(schema, values as Values, path);
-    faults.push(...wrong);
-    return wrong.length === 0 ? (values as Values) : {};
+    for (const [key, value] of Object.entries(values)) gathered.take(key, value, path);
   } catch (error) {
-    faults.push(`${path}: ${(error as Error).message}`);
-    return {};
+    gathered.faults.push(`${path}: ${(error as Error).message}`);
   }
-}
-
-/** Validates in place (texts become numbers and booleans); returns one sentence per fault. */
-function check(schema: ConfigSchema, values: Values, origin: string): string[] {
-  const ajv = new Ajv2020({ allErrors: true, coerceTypes: true, strict: true, allowUnionTypes: true });
-  for (const keyword of ['x-env', 'x-flag', 'x-unit']) ajv.addKeyword(keyword);
-  const validate = ajv.compile(schema);
-  return validate(values) ? [] : (validate.errors ?? []).map((error) => `${origin}: ${sentence(error)}`);
 }
 
 function sentence(error: ErrorObject): string {
@@ -226,23 +226,26 @@ function sentence(error: ErrorObject): string {
   return `${key} ${error.message ?? 'is wrong'}${allowed}`;
 }
 
-/** What a JSON Schema cannot say. Values of the wrong type are skipped: they are reported already. */
-function semanticFaults(config: Config, env: Environment, alreadyFaulty: boolean): string[] {
-  const faults: string[] = [];
-  const attempt = (what: string, parse: () => unknown): void => {
-    try {
-      parse();
-    } catch (error) {
-      faults.push(`${what}: ${(error as Error).message}`);
-    }
-  };
-  if (config.uri !== '') attempt('uri', () => parseLibvirtUri(config.uri, env));
-  for (const address of config.listen) attempt('listen', () => parseEndpoint(address));
-  if (!alreadyFaulty && config.simulate > 0 && config.uri !== '') {
-    faults.push(`simulate and uri exclude each other: leave out --simulate to use ${config.uri}`);
+/** What a JSON Schema cannot say. */
+function findSemanticFaults(gathered: Gathered, config: Config, env: Environment): void {
+  const { uri, listen, simulate, insecure, tlsCertFile, tlsKeyFile, tlsCaFile } = config;
+  const tls = tlsCertFile !== '' || tlsKeyFile !== '';
+  if (uri !== '') gathered.check('uri', () => parseLibvirtUri(uri, env));
+  for (const address of listen) {
+    gathered.check('listen', () => assertSafeEndpoint(parseEndpoint(address), { tls, insecure }));
   }
-  if ((config.tlsCertFile === '') !== (config.tlsKeyFile === '')) {
-    faults.push('tlsCertFile and tlsKeyFile go together: give both, or neither');
+  if (simulate > 0 && uri !== '') {
+    const [first, second] = [gathered.origin('simulate'), gathered.origin('uri')];
+    gathered.faults.push(`${first} and ${second}: simulate and uri exclude each other, leave one out`);
   }
-  return faults;
+  if (tls && (tlsCertFile === '' || tlsKeyFile === '')) {
+    const given = gathered.origin(tlsCertFile === '' ? 'tlsKeyFile' : 'tlsCertFile');
+    gathered.faults.push(`${given}: tlsCertFile and tlsKeyFile go together: give both, or neither`);
+  }
+  if (tlsCaFile !== '' && !tls) {
+    const given = gathered.origin('tlsCaFile');
+    gathered.faults.push(
+      `${given}: tlsCaFile checks the clients of TLS: give tlsCertFile and tlsKeyFile too`,
+    );
+  }
 }

@@ -200,6 +200,7 @@ async function run(config: Config): Promise<void> {
     stop('uncaught error', 1);
   });
   await stack.start(abort.signal);
+  if (abort.signal.aborted) return;
   const scheme = config.tlsCertFile === '' ? 'ws' : 'wss';
   const addresses = listener
     .address()
