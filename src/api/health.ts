@@ -41,7 +41,7 @@ const MISSED_PERIODS = 2.5;
 export class HealthReport implements HealthSource {
   readonly #startedMs: number;
   #stopping = false;
-  /** Since when a problem is there, by its sentence: answers are compared over time by people. */
+  /** For problems that do not tell: when they were first seen here, by their sentence. */
   readonly #since = new Map<string, number>();
 
   constructor(private readonly parts: HealthParts) {
@@ -94,14 +94,13 @@ export class HealthReport implements HealthSource {
 
   #problems(nowMs: number): Problem[] {
     const found = [...this.#findProblems()];
-    for (const what of this.#since.keys()) {
-      if (!found.some((problem) => problem.what === what)) this.#since.delete(what);
-    }
+    const present = new Set(found.map(({ what }) => what));
+    for (const what of this.#since.keys()) if (!present.has(what)) this.#since.delete(what);
     const wallMs = this.parts.clock.wallMs();
-    return found.map(({ what, action, sinceMs = nowMs }) => {
-      if (!this.#since.has(what)) this.#since.set(what, sinceMs);
-      const ageMs = nowMs - (this.#since.get(what) ?? nowMs);
-      return { what, action, since: new Date(wallMs - ageMs).toISOString() };
+    return found.map(({ what, action, sinceMs }) => {
+      const seenMs = sinceMs ?? this.#since.get(what) ?? nowMs;
+      this.#since.set(what, seenMs);
+      return { what, action, since: new Date(wallMs - (nowMs - seenMs)).toISOString() };
     });
   }
 
@@ -122,8 +121,8 @@ export class HealthReport implements HealthSource {
       };
     }
     const { periodMs } = this.parts;
-    const endedMs = sampler.lastCycle?.endedMs;
-    if (endedMs !== undefined && clock.nowMs() - endedMs > MISSED_PERIODS * periodMs) {
+    const endedMs = sampler.lastCycle?.endedMs ?? this.#startedMs;
+    if (clock.nowMs() - endedMs > MISSED_PERIODS * periodMs) {
       yield {
         what: `no sampling cycle has finished within ${MISSED_PERIODS} periods of ${seconds(periodMs)} s`,
         action: 'see the log; statistics are served as they were',
