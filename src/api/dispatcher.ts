@@ -2,13 +2,16 @@
  * A message -> its reply: envelope check, readiness, verb table, validation, deadline, handler, encoding.
  *
  * How it works:
- * - protocol/jsonrpc.ts cuts the message into requests and faults; the requests of a batch run side by side.
+ * - protocol/jsonrpc.ts cuts the message into requests and faults; the requests of a batch run side by side, each
+ *   begun in a turn of the event loop of its own, and only while their answers are not too long together: a batch
+ *   must cost neither other clients' time nor the agent's memory.
  * - json-rpc-2.0 dispatches each request. Around it #watch checks readiness (before the lookup of the method, as
  *   VDSM does), maps what is thrown to a VerbError, logs it once and counts it.
  * - The events of a VM that a verb changes are held from before the handler runs until the reply is queued: an
  *   engine drops an event that overtakes the reply.
  * It knows no socket and no verb; `handle` never rejects.
  */
+import { setImmediate } from 'node:timers/promises';
 import {
   JSONRPCServer,
   type JSONRPCRequest,
@@ -17,7 +20,13 @@ import {
 } from 'json-rpc-2.0';
 import { VerbError } from '../domain/errors.js';
 import { parseVmId } from '../domain/ids.js';
-import { errorResponse, parseMessage, type Incoming, type JsonRpcResponse } from '../protocol/jsonrpc.js';
+import {
+  errorResponse,
+  faultOf,
+  parseMessage,
+  type Incoming,
+  type JsonRpcResponse,
+} from '../protocol/jsonrpc.js';
 import { ParamsValidator } from '../protocol/validation.js';
 import { isVerbName, verbNames, verbSpecs, type VerbName } from '../protocol/verbs.js';
 import { RateLimiter, type Logger } from '../util/log.js';
@@ -25,8 +34,8 @@ import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import type { Call, Handlers } from './call.js';
 import { deadlineError, toVerbError } from './error-mapping.js';
-import type { EventSink, HandleMessage, Peer, Reply } from './peer.js';
-import { encodeReply } from './reply.js';
+import type { EventSink, HandleMessage, Peer } from './peer.js';
+import { encodeResponse, joinBatch } from './reply.js';
 
 const SLOW_MS = 1000;
 const DEFAULT_DEADLINE_SEC = 60;
@@ -34,9 +43,11 @@ const DEFAULT_DEADLINE_SEC = 60;
 export interface DispatcherLimits {
   /** Most requests in a batch. */
   readonly batch: number;
+  /** Bytes of a batch's answers beyond which none of its further requests is begun. Default 16 MiB. */
+  readonly batchReplyBytes?: number;
 }
 
-export const defaultLimits: DispatcherLimits = { batch: 100 };
+const defaultLimits = { batch: 100, batchReplyBytes: 16 * 1024 * 1024 } satisfies DispatcherLimits;
 
 export interface DispatcherParts {
   readonly handlers: Handlers;
@@ -51,7 +62,7 @@ export interface DispatcherParts {
 
 export class Dispatcher {
   readonly #parts: DispatcherParts;
-  readonly #limits: DispatcherLimits;
+  readonly #limits: Required<DispatcherLimits>;
   readonly #malformedLog: RateLimiter;
   readonly #validator = new ParamsValidator();
   /** #watch has reported an error before the library's listener hears of it. */
@@ -59,7 +70,7 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
-    this.#limits = parts.limits ?? defaultLimits;
+    this.#limits = { ...defaultLimits, ...parts.limits };
     this.#malformedLog = new RateLimiter(parts.clock);
     for (const verb of verbNames) {
       this.#server.addMethod(verb, (params: unknown, call) => this.#invoke(verb, params, call));
@@ -74,22 +85,41 @@ export class Dispatcher {
     const { batch, items } = parseMessage(message, this.#limits.batch);
     const held: (() => void)[] = [];
     const call: Call = { peer, hold: (id) => void held.push(this.#parts.events.hold(id)) };
-    const answers = await Promise.all(items.map((item) => this.#answer(item, call)));
-    const responses = answers.filter((answer) => answer !== undefined);
+    const answers = await this.#answerAll(items, call);
+    const encoded = answers.filter((answer) => answer !== undefined);
     const release = (): void => {
       for (const end of held.splice(0)) end();
     };
-    if (responses.length > 0) return this.#reply(responses, batch, release);
+    if (encoded.length > 0) {
+      return { pieces: batch ? joinBatch(encoded) : encoded.flat(), sent: release };
+    }
     release();
     return undefined;
   };
 
-  #reply(responses: readonly JsonRpcResponse[], batch: boolean, sent: () => void): Reply {
-    const pieces = encodeReply(responses, batch, (err) =>
-      this.#parts.log.error({ err }, 'a result could not be written as JSON'),
-    );
-    return { pieces, sent };
+  async #answerAll(items: readonly Incoming[], call: Call): Promise<(readonly Buffer[] | undefined)[]> {
+    const answers: Promise<readonly Buffer[] | undefined>[] = [];
+    let bytes = 0;
+    for (const [index, item] of items.entries()) {
+      if (index > 0) await setImmediate();
+      const admitted = bytes <= this.#limits.batchReplyBytes ? item : this.#refused(item);
+      const answer = this.#answer(admitted, call).then((response) => {
+        const pieces = response && encodeResponse(response, this.#onFault);
+        for (const piece of pieces ?? []) bytes += piece.length;
+        return pieces;
+      });
+      answers.push(answer);
+    }
+    return Promise.all(answers);
   }
+
+  #refused(item: Incoming): Incoming {
+    const detail = `the answers before it are longer than ${this.#limits.batchReplyBytes} bytes: ask again, in a smaller batch`;
+    return 'request' in item ? faultOf(new VerbError('invalidRequest', detail), item.request.id) : item;
+  }
+
+  readonly #onFault = (err: unknown): void =>
+    this.#parts.log.error({ err }, 'a result could not be written as JSON');
 
   async #answer(item: Incoming, call: Call): Promise<JsonRpcResponse | undefined> {
     if ('fault' in item) {
@@ -147,8 +177,8 @@ export class Dispatcher {
 
   #reportFailure(failure: VerbError, request: JSONRPCRequest, peer: Peer): void {
     const fields = {
-      method: request.method.slice(0, 100),
-      id: request.id,
+      method: abbreviated(request.method),
+      id: typeof request.id === 'string' ? abbreviated(request.id) : request.id,
       code: failure.code,
       peer: peer.name,
     };

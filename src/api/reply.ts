@@ -11,18 +11,16 @@ const open = Buffer.from('[');
 const close = Buffer.from(']');
 const endOfEnvelope = Buffer.from('}');
 
-/** @param onFault told of results that are no JSON (a fault of ours); their callers get an error */
-export function encodeReply(
-  responses: readonly JsonRpcResponse[],
-  batch: boolean,
-  onFault: (error: unknown) => void,
-): Buffer[] {
-  const encoded = responses.map((response) => encodeResponse(response, onFault));
-  if (!batch) return encoded.flat();
+/** Puts encoded responses into an array. */
+export function joinBatch(encoded: readonly (readonly Buffer[])[]): Buffer[] {
   return [open, ...encoded.flatMap((pieces, index) => (index === 0 ? pieces : [comma, ...pieces])), close];
 }
 
-function encodeResponse(response: JsonRpcResponse, onFault: (error: unknown) => void): readonly Buffer[] {
+/** @param onFault told of a result that is no JSON (a fault of ours); its caller gets an error */
+export function encodeResponse(
+  response: JsonRpcResponse,
+  onFault: (error: unknown) => void,
+): readonly Buffer[] {
   if ('result' in response && response.result instanceof EncodedResult) {
     return [envelopeBefore(response.id), ...response.result.pieces, endOfEnvelope];
   }

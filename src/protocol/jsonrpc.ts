@@ -98,7 +98,8 @@ function isId(id: unknown): id is RequestId {
   return typeof id === 'string' || id === null;
 }
 
-function faultOf(fault: VerbError, id: RequestId | undefined): Incoming {
+/** @param id of the request at fault; absent: it is a notification, and not answered */
+export function faultOf(fault: VerbError, id: RequestId | undefined): Incoming {
   return id === undefined ? { fault } : { fault, reply: errorResponse(id, fault) };
 }
 

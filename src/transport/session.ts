@@ -1,8 +1,9 @@
 /**
  * One connected peer: reads requests, queues replies and events in one order, and bounds what both may cost.
  *
- * - Requests: at most `maxInFlight` run at once, and none is begun while more than half of the queue's bound is
- *   unsent; meanwhile the socket is not read, so the peer waits and not our memory.
+ * - Requests: at most `maxInFlight` run at once, one is begun per turn of the event loop, so that a peer with many
+ *   does not keep the others waiting, and none while more than half of the queue's bound is unsent; meanwhile the
+ *   socket is not read, so the peer waits and not our memory.
  * - Events: in order, never dropped inside an open session. Where one does not fit into the bound, the session is
  *   closed with a reason and the client synchronises again.
  * - Every reply's `sent` is called exactly once, also when the session is gone by then.
@@ -67,6 +68,9 @@ export class Session {
   /** Read from the socket, not begun: at most what one chunk of the socket held. */
   #waiting: Buffer[] = [];
   #inFlight = 0;
+  /** A request was begun in this turn of the event loop. */
+  #hadTurn = false;
+  #admitted = true;
   #lastReplyBytes = 0;
   #closeReason = 'client';
   #goodbye: { readonly code: number; readonly text: string } | undefined;
@@ -142,15 +146,21 @@ export class Session {
 
   #serve(): void {
     if (this.#state !== 'open') return;
-    while (this.#waiting.length > 0 && this.#admits()) void this.#run(this.#waiting.shift()!);
-    const read = this.#waiting.length === 0 && this.#admits();
-    if (read === !this.#ws.isPaused) return;
-    if (read) {
-      this.#ws.resume();
-    } else {
-      this.#ws.pause();
-      this.options.metrics.sessions_paused_total.inc();
+    if (!this.#hadTurn && this.#waiting.length > 0 && this.#admits()) {
+      this.#hadTurn = true;
+      setImmediate(() => {
+        this.#hadTurn = false;
+        this.#serve();
+      });
+      void this.#run(this.#waiting.shift()!);
     }
+    const admits = this.#admits();
+    if (this.#admitted && !admits) this.options.metrics.sessions_paused_total.inc();
+    this.#admitted = admits;
+    const read = admits && this.#waiting.length === 0;
+    if (read === !this.#ws.isPaused) return;
+    if (read) this.#ws.resume();
+    else this.#ws.pause();
   }
 
   #admits(): boolean {

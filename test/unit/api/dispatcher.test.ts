@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { VerbError } from '../../../src/domain/errors.js';
 import { HypervisorError } from '../../../src/domain/hypervisor.js';
 import { verbNames, verbSpecs } from '../../../src/protocol/verbs.js';
-import { Fixture, idA, idB, textOf, unknownId } from './fixture.js';
+import { Fixture, healthy, idA, idB, textOf, unknownId } from './fixture.js';
 
 /** A promise that the test settles. */
 function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
@@ -281,6 +281,49 @@ describe('Dispatcher: replies', () => {
       (answer as { id: number }[]).map(({ id }) => id),
       [1, 2],
     );
+  });
+});
+
+describe('Dispatcher: a batch that asks for much', () => {
+  it('is run in turns, so that others are served in between', async () => {
+    const fixture = new Fixture();
+    let running = 0;
+    let begunBeforeOther = -1;
+    fixture.health = {
+      health: () => {
+        if (running++ === 0) setImmediate(() => (begunBeforeOther = running));
+        return healthy;
+      },
+    };
+    await fixture.exchange(Array.from({ length: 100 }, (_, n) => request('Agent.getHealth', {}, n)));
+    assert.equal(running, 100);
+    assert.ok(begunBeforeOther <= 2, `${begunBeforeOther} of 100 were begun in one turn`);
+  });
+
+  it('runs none of its requests any more when their answers are too long, and says so for each', async () => {
+    const fixture = new Fixture({ limits: { batch: 100, batchReplyBytes: 1000 } });
+    const message = 'x'.repeat(600);
+    const echo = (id: number): unknown => request('Host.echo', { message }, id);
+    const pause = { jsonrpc: '2.0', method: 'VM.pause', params: { vmID: idA } };
+    const batch = [echo(1), echo(2), echo(3), { ...pause, id: 4 }, pause, 'no request'];
+    const answer = (await fixture.exchange(batch)) as { id: unknown; error?: { code: number } }[];
+    assert.deepEqual(
+      answer.map(({ id, error }) => [id, error?.code]),
+      [
+        [1, undefined],
+        [2, undefined],
+        [3, -32600],
+        [4, -32600],
+        [null, -32600],
+      ],
+    );
+    assert.deepEqual([fixture.calls, fixture.sink.everHeld], [[], []]);
+  });
+
+  it('does not bound the answer to a single request', async () => {
+    const fixture = new Fixture({ limits: { batch: 1, batchReplyBytes: 10 } });
+    const { result } = await fixture.call('Host.echo', { message: 'x'.repeat(600) });
+    assert.equal((result as string).length, 600);
   });
 });
 

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { EncodedResult } from '../../../src/api/call.js';
-import { encodeReply } from '../../../src/api/reply.js';
+import { encodeResponse, joinBatch } from '../../../src/api/reply.js';
 import type { JsonRpcResponse } from '../../../src/protocol/jsonrpc.js';
 
 const fail = (): void => assert.fail('nothing here is no JSON');
 
-describe('encodeReply', () => {
+describe('a reply', () => {
   it('writes the same JSON whether results are encoded already or not', () => {
     const one = fc.record({
       id: fc.oneof(fc.string(), fc.integer(), fc.constant(null)),
@@ -26,7 +26,8 @@ describe('encodeReply', () => {
             result: new EncodedResult(cut(Buffer.from(JSON.stringify(result)), cuts)),
           };
         });
-        const text = Buffer.concat(encodeReply(encoded, batch, fail)).toString();
+        const pieces = encoded.map((response) => encodeResponse(response, fail));
+        const text = Buffer.concat(batch ? joinBatch(pieces) : pieces.flat()).toString();
         assert.equal(text, JSON.stringify(batch ? plain : plain[0]));
       }),
     );
@@ -38,7 +39,8 @@ describe('encodeReply', () => {
       { jsonrpc: '2.0', id: 1, result: 1n },
       { jsonrpc: '2.0', id: 2, result: true },
     ];
-    const text = Buffer.concat(encodeReply(responses, true, (fault) => faults.push(fault))).toString();
+    const pieces = responses.map((response) => encodeResponse(response, (fault) => faults.push(fault)));
+    const text = Buffer.concat(joinBatch(pieces)).toString();
     const [first, second] = JSON.parse(text) as [{ error: { code: number } }, unknown];
     assert.equal(first.error.code, -32603);
     assert.deepEqual(second, { jsonrpc: '2.0', id: 2, result: true });

@@ -178,6 +178,25 @@ describe('a session', () => {
     );
   });
 
+  it('lets another client in between two requests of one that sent many at once', async () => {
+    const order: string[] = [];
+    agent = await startAgent((text) => {
+      order.push(text);
+      // As a long computation would: the next request of the other client has arrived when it ends.
+      if (text === 'many 0') other.send('one');
+      return reply(text);
+    });
+    const [many, other] = [await agent.connect(), await agent.connect()];
+    for (let n = 0; n < 200; n++) many.send(`many ${n}`);
+    await Promise.all([many.received(200), other.received(1)]);
+    assert.ok(order.indexOf('one') < 100, `the other came after ${order.indexOf('one')} requests`);
+    assert.deepEqual(
+      many.messages,
+      Array.from({ length: 200 }, (_, n) => `many ${n}`),
+    );
+    assert.equal(await metric(/sessions_paused_total (\d+)/), '0');
+  });
+
   it('closes with a reason where a client does not read its events, and keeps no more than the bound', async () => {
     agent = await startAgent(echo, { ...unix, limits: { maxQueueBytes: MiB } });
     const client = await agent.connect();
