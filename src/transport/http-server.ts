@@ -2,11 +2,13 @@
  * Opens and closes one listening HTTP(S) server: TLS files, UNIX socket files, and errors that a person can act on.
  * What is served is the caller's business.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { lstat, unlink } from 'node:fs/promises';
 import { createServer, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { connect, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { formatEndpoint, type Endpoint } from './endpoints.js';
 
 export interface TlsFiles {
@@ -22,7 +24,7 @@ export interface TlsMaterial {
   readonly ca?: Buffer;
 }
 
-/** @throws Error naming the file that cannot be read */
+/** @throws Error naming the file that cannot be read or used */
 export function loadTls(files: TlsFiles): TlsMaterial {
   const read = (what: string, path: string): Buffer => {
     try {
@@ -31,11 +33,18 @@ export function loadTls(files: TlsFiles): TlsMaterial {
       throw new Error(`cannot read the TLS ${what} ${path}: ${(error as Error).message}`, { cause: error });
     }
   };
-  return {
+  const material: TlsMaterial = {
     cert: read('certificate', files.certFile),
     key: read('key', files.keyFile),
     ...(files.caFile !== undefined && { ca: read('CA certificate', files.caFile) }),
   };
+  try {
+    createSecureContext(material);
+  } catch (error) {
+    const names = Object.values(files).join(', ');
+    throw new Error(`TLS cannot use ${names}: ${(error as Error).message}`, { cause: error });
+  }
+  return material;
 }
 
 /** One server and all its connections, upgraded ones too. */
@@ -84,7 +93,7 @@ export class HttpServer {
 
   /** @throws Error of one line that names the address and the cause */
   async listen(): Promise<void> {
-    if ('path' in this.requested) await removeStaleSocket(this.requested.path);
+    if ('path' in this.requested) await makeWay(this.requested.path);
     await new Promise<void>((resolve, reject) => {
       this.server.once('error', (error: NodeJS.ErrnoException) => reject(this.#explain(error)));
       this.server.once('listening', () => {
@@ -138,7 +147,6 @@ export class HttpServer {
       EACCES: 'permission denied',
       EADDRNOTAVAIL: 'this host has no such address',
       ENOTFOUND: 'the host name cannot be resolved',
-      ENOENT: 'the folder does not exist',
     };
     return new Error(`cannot listen on ${where}: ${causes[error.code ?? ''] ?? error.message}`, {
       cause: error,
@@ -146,9 +154,11 @@ export class HttpServer {
   }
 }
 
-/** A socket file outlives its program; it is removed only where nobody answers behind it. */
-async function removeStaleSocket(path: string): Promise<void> {
+/** A socket file outlives its program; it is removed, but only where nobody answers behind it. */
+async function makeWay(path: string): Promise<void> {
   const stat = await lstat(path).catch(() => undefined);
+  // Binding would call that a lack of permission.
+  if (!existsSync(dirname(path))) throw new Error(`cannot listen on unix:${path}: the folder does not exist`);
   if (!stat) return;
   if (!stat.isSocket())
     throw new Error(`cannot listen on unix:${path}: a file that is no socket is in the way`);

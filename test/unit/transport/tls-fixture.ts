@@ -1,4 +1,4 @@
-/** A self-signed certificate for localhost and its key, made for these tests and of no other use. */
+/** A self-signed certificate for localhost, which is its own authority, and its key: of no use but in these tests. */
 export const certificate = `-----BEGIN CERTIFICATE-----
 MIIBmzCCAUGgAwIBAgIUBuAexB1YK21PQKh+lE5V0AzcCcwwCgYIKoZIzj0EAwIw
 FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMDEyNTQzNFoYDzIxMjYxMDI3
@@ -16,5 +16,26 @@ export const privateKey = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAu6EINXJvFScrGrt
 /Yu335kQwnAuHyCnaptqahcXqkmhRANCAARgbi9JLMVI+QlKLgf2ntnXDG8nBVjO
 /oXgh1semuOiaE4at5DncuURoOTRvoH1US3J/q2DKWxZUmKoBWgqD6Oz
+-----END PRIVATE KEY-----
+`;
+
+/** Another, which nothing here trusts. */
+export const strangersCertificate = `-----BEGIN CERTIFICATE-----
+MIIBfTCCASOgAwIBAgIUN0xK+WCY2DJHtNHTtK+kaHO3YzkwCgYIKoZIzj0EAwIw
+EzERMA8GA1UEAwwIc3RyYW5nZXIwIBcNMjYxMTIwMTM0NTAzWhgPMjEyNjEwMjcx
+MzQ1MDNaMBMxETAPBgNVBAMMCHN0cmFuZ2VyMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEg1s5SsLmPu4R1IztSWxsUrw/NVvX9l/hzeLFEC2sl1e9bKnWdiEtxpGu
+qRqzvmoccV+Wm7lJaoAZqd2JqB5HZaNTMFEwHQYDVR0OBBYEFOvwlKoO2wC13G+S
+RecPysExpe7fMB8GA1UdIwQYMBaAFOvwlKoO2wC13G+SRecPysExpe7fMA8GA1Ud
+EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgE9OhdcHa8ZPEnxGY+XYktXWh
+puU6ta3A+jj26nuNWDECIQC15P8xB2Rg02PQDpVcWYjqsP781a7TgfTYxcm7Y719
+RA==
+-----END CERTIFICATE-----
+`;
+
+export const strangersKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgcWPk7ZBiMG+M6j+0
+sil4GtcE756LVIxVCA4+BXBsyC2hRANCAASDWzlKwuY+7hHUjO1JbGxSvD81W9f2
+X+HN4sUQLayXV71sqdZ2IS3Gka6pGrO+ahxxX5abuUlqgBmp3YmoHkdl
 -----END PRIVATE KEY-----
 `;

@@ -9,7 +9,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import { spawnSync } from 'node:child_process';
 import { WebSocket } from 'ws';
 import { echo, startAgent, TestClient, type TestAgent } from './agent.js';
-import { certificate, privateKey } from './tls-fixture.js';
+import { certificate, privateKey, strangersCertificate, strangersKey } from './tls-fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vdsm-agent-transport-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -37,6 +37,14 @@ async function refused(headers: Record<string, string> = {}): Promise<{ status: 
   for await (const chunk of response) chunks.push(chunk);
   ws.terminate();
   return { status: response.statusCode, body: Buffer.concat(chunks).toString() };
+}
+
+/** The test certificate and its key, as files. */
+function tlsFiles(): { certFile: string; keyFile: string } {
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  writeFileSync(certFile, certificate);
+  writeFileSync(keyFile, privateKey);
+  return { certFile, keyFile };
 }
 
 describe('the listener', () => {
@@ -119,15 +127,37 @@ describe('the listener', () => {
   });
 
   it('speaks TLS where a certificate is configured', async () => {
-    const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-    writeFileSync(certFile, certificate);
-    writeFileSync(keyFile, privateKey);
-    agent = await startAgent(echo, { tls: { certFile, keyFile } });
+    agent = await startAgent(echo, { tls: tlsFiles() });
     const client = await TestClient.connect(`wss://127.0.0.1:${agent.port}`, { rejectUnauthorized: false });
     client.send('secret');
     assert.deepEqual(await client.received(1), ['secret']);
     await agent.listener.stop();
     assert.equal((await client.closed).code, 1001);
+  });
+});
+
+describe('the listener with an authority for its clients', () => {
+  afterEach(() => agent.stop());
+
+  const connectWith = (shown: { cert?: string; key?: string }): Promise<TestClient> =>
+    TestClient.connect(`wss://127.0.0.1:${agent.port}`, { ca: certificate, ...shown });
+
+  it('takes a client with a certificate of that authority', async () => {
+    const files = tlsFiles();
+    agent = await startAgent(echo, { tls: { ...files, caFile: files.certFile } });
+    const client = await connectWith({ cert: certificate, key: privateKey });
+    client.send('hello');
+    assert.deepEqual(await client.received(1), ['hello']);
+    client.ws.terminate();
+  });
+
+  it("opens no session for a client without one, or with a stranger's", async () => {
+    const files = tlsFiles();
+    agent = await startAgent(echo, { tls: { ...files, caFile: files.certFile } });
+    await assert.rejects(connectWith({}));
+    await assert.rejects(connectWith({ cert: strangersCertificate, key: strangersKey }));
+    assert.equal(agent.listener.sessionCount, 0);
+    assert.doesNotMatch(await agent.metrics.text(), /sessions_closed_total\{/);
   });
 });
 
@@ -176,5 +206,22 @@ describe('starting the listener', () => {
   it('fails with the name of a certificate that cannot be read', async () => {
     const tls = { certFile: join(folder, 'none.pem'), keyFile: join(folder, 'none.pem') };
     await assert.rejects(startAgent(echo, { tls }), /cannot read the TLS certificate .*none\.pem: ENOENT/);
+  });
+
+  it('fails with the names of certificate and key where they are none or do not fit', async () => {
+    const { certFile } = tlsFiles();
+    const strange = join(folder, 'strange.pem');
+    for (const content of ['no PEM', strangersKey]) {
+      writeFileSync(strange, content);
+      const message = new RegExp(`^TLS cannot use ${certFile}, ${strange}: `);
+      await assert.rejects(startAgent(echo, { tls: { certFile, keyFile: strange } }), { message });
+    }
+  });
+
+  it('fails where the folder of a UNIX socket does not exist, and says so', async () => {
+    const path = join(folder, 'nowhere', 'x.sock');
+    await assert.rejects(startAgent(echo, { endpoints: [{ path }] }), {
+      message: `cannot listen on unix:${path}: the folder does not exist`,
+    });
   });
 });
