@@ -76,6 +76,8 @@ export class HostFacts implements Service {
   #hostInfo: HypervisorHostInfo | undefined;
   /** Monotonic; 0 asks again. */
   #hostInfoUntilMs = 0;
+  /** The question that is under way: many who ask at once are one question to libvirt. */
+  #asking: Promise<void> | undefined;
   #cancelSampling: (() => void) | undefined;
   #removeListener: (() => void) | undefined;
 
@@ -151,16 +153,21 @@ export class HostFacts implements Service {
   }
 
   async #readHostInfo(): Promise<HypervisorHostInfo | undefined> {
+    if (this.options.clock.nowMs() >= this.#hostInfoUntilMs) {
+      await (this.#asking ??= this.#askHostInfo().finally(() => (this.#asking = undefined)));
+    }
+    return this.#hostInfo;
+  }
+
+  async #askHostInfo(): Promise<void> {
     const { clock, hypervisor, log } = this.options;
     const nowMs = clock.nowMs();
-    if (nowMs < this.#hostInfoUntilMs) return this.#hostInfo;
     try {
       this.#hostInfo = await hypervisor.hostInfo({ deadlineMs: HOST_INFO_DEADLINE_MS });
       this.#hostInfoUntilMs = nowMs + HOST_INFO_AGE_MS;
     } catch (error) {
       log.info({ reason: (error as Error).message }, 'the capabilities are without what libvirt would tell');
     }
-    return this.#hostInfo;
   }
 
   async #readMachine(): Promise<Pick<CapabilityFacts, MachineKey>> {

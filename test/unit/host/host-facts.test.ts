@@ -248,6 +248,17 @@ describe('the capabilities', () => {
       assert.ok(key in answer, key);
   });
 
+  it('ask libvirt once for all who ask at the same time, whether it answers or not', async () => {
+    const askTen = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: 10 }, () => facts.capabilities()));
+    hypervisor.info = undefined;
+    await askTen();
+    assert.equal(hypervisor.calls, 1);
+    hypervisor.info = hostInfo;
+    await askTen();
+    assert.equal(hypervisor.calls, 2);
+  });
+
   it("keep libvirt's last word while it is away, and ask again at once when it is back", async () => {
     await facts.start();
     await facts.capabilities();
