@@ -138,7 +138,6 @@ export class Listener implements Service {
       );
     });
     http.server.on('upgrade', (request, socket, head) => this.#upgrade(http, request, socket, head));
-    http.server.on('clientError', (_error, socket) => socket.destroy());
     await http.listen();
     // Accepting can fail later, as when files run out; that must not end the agent.
     http.server.on('error', (error) =>

@@ -91,6 +91,18 @@ describe('the listener', () => {
     assert.equal(agent.listener.sessionCount, 0);
   });
 
+  it('answers what is no HTTP with 400, and goes on', async () => {
+    agent = await startAgent(echo);
+    for (const text of ['\x16\x03\x01\x02\0\x01', 'hello\r\n\r\n', 'GET / HTTP/1.1\r\n: x\r\n\r\n']) {
+      const socket = connect(agent.port, '127.0.0.1');
+      socket.write(text);
+      const chunks: Buffer[] = [];
+      for await (const chunk of socket as AsyncIterable<Buffer>) chunks.push(chunk);
+      assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1\.1 400 /);
+    }
+    assert.equal((await get('/')).status, 200);
+  });
+
   it('ends a connection that sends its request too slowly', async () => {
     agent = await startAgent(echo, { limits: { handshakeTimeoutMs: 100 } });
     const slow = connect(agent.port, '127.0.0.1');
