@@ -133,6 +133,7 @@ describe('Dispatcher: deadlines', () => {
     late.reject(new Error('too late'));
     await late.promise.catch(() => undefined);
     assert.equal(fixture.clock.pendingTimers, 0);
+    assert.deepEqual([fixture.sink.everHeld, fixture.sink.held], [[idA], []]);
   });
 
   it('answers -32603 for a host verb', async () => {
@@ -179,6 +180,12 @@ describe('Dispatcher: logs and metrics', () => {
       ],
     );
     assert.ok(fixture.log[1]?.fields['err'] instanceof HypervisorError);
+  });
+
+  it("writes no more of a caller's texts into the log than is needed to recognise them", async () => {
+    const fixture = new Fixture();
+    await fixture.exchange(request('x'.repeat(100_000), {}, 'y'.repeat(100_000)));
+    assert.ok(JSON.stringify(fixture.log).length < 1000);
   });
 
   it('logs a call that took longer than a second', async () => {
