@@ -6,7 +6,7 @@ import type { VmId } from '../domain/ids.js';
 import type { DomainHandle } from './objects.js';
 
 export class DomainHandles {
-  #byId = new Map<VmId, DomainHandle>();
+  readonly #byId = new Map<VmId, DomainHandle>();
 
   /** A made-up handle for a domain never seen: the daemon knows better. */
   get(id: VmId): DomainHandle {
@@ -14,15 +14,17 @@ export class DomainHandles {
   }
 
   put(handle: DomainHandle): void {
-    this.#byId.set(handle.uuid, handle);
+    if (this.#byId.get(handle.uuid) !== handle) this.#byId.set(handle.uuid, handle);
   }
 
   forget(id: VmId): void {
     this.#byId.delete(id);
   }
 
-  /** A fresh list is the whole truth: what it lacks is forgotten. */
-  replaceAll(handles: readonly DomainHandle[]): void {
-    this.#byId = new Map(handles.map((handle) => [handle.uuid, handle]));
+  /** After a fresh list, which is the whole truth: what it lacks is forgotten. */
+  keepOnly(listed: readonly DomainHandle[]): void {
+    if (this.#byId.size <= listed.length) return;
+    const ids = new Set(listed.map(({ uuid }) => uuid));
+    for (const id of this.#byId.keys()) if (!ids.has(id)) this.#byId.delete(id);
   }
 }

@@ -32,6 +32,7 @@ import type { Clock } from '../util/time.js';
 import type { WorkerPool } from '../util/workers.js';
 import { describeMany } from './describe-many.js';
 import { DomainHandles } from './domain-handles.js';
+import { DomainList } from './domain-list.js';
 import { parseDomainXml } from './domain-xml.js';
 import {
   AffectFlag,
@@ -76,6 +77,7 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #backed: Lane;
   readonly #verbs: Lane;
   readonly #stats: StatsSource;
+  readonly #list: DomainList;
 
   constructor(private readonly deps: LibvirtHypervisorDeps) {
     const { target, clock, log, metrics } = deps;
@@ -87,6 +89,7 @@ export class LibvirtHypervisor implements Hypervisor {
     this.#backed = new Lane({ name: 'backed', target }, connectionDeps);
     this.#verbs = new Lane({ name: 'verbs', target }, connectionDeps);
     this.#stats = new StatsSource(this.#handles, metrics, packets);
+    this.#list = new DomainList(this.#handles, metrics);
   }
 
   get status(): HypervisorStatus {
@@ -115,11 +118,8 @@ export class LibvirtHypervisor implements Hypervisor {
     ]);
   }
 
-  async listDomains(options?: CallOptions): Promise<DomainRef[]> {
-    const request = { needResults: 1, flags: 0 };
-    const { domains } = await this.#priority.call('CONNECT_LIST_ALL_DOMAINS', request, options);
-    this.#handles.replaceAll(domains);
-    return domains.map(refOf);
+  listDomains(options?: CallOptions): Promise<DomainRef[]> {
+    return this.#list.read(this.#priority, options);
   }
 
   async domainState(id: VmId, options?: CallOptions): Promise<DomainState> {

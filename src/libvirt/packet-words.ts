@@ -1,6 +1,7 @@
 /**
- * A packet's body as 32-bit words with a position: the view on which bulk statistics are decoded. XDR puts everything
- * on multiples of 4 bytes, so names compare word by word, in the machine's own byte order; `data` reads numbers.
+ * A packet's body as 32-bit words with a position: the view on which bulk statistics and lists are decoded. XDR puts
+ * everything on multiples of 4 bytes, so names compare word by word, in the machine's own byte order; `data` reads
+ * numbers.
  *
  * Reads nothing beyond the body; whoever reads through `words` and `data` directly has checked the room first.
  */
@@ -46,7 +47,7 @@ export class PacketWords {
   }
 
   error(message: string): WireError {
-    return new WireError(`bulk statistics: ${message}`, this.bodyOffset + this.at * 4);
+    return new WireError(message, this.bodyOffset + this.at * 4);
   }
 }
 

@@ -7,6 +7,7 @@ import type { CallOptions, Hypervisor } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
 import { SCALARS, Scalar, StatsGroup } from '../domain/stats.js';
 import type { Vm } from '../domain/vm.js';
+import { inTurns, nextTurn } from './parallel.js';
 import { isSettled } from './refresher.js';
 
 export type CoarseState = 'running' | 'paused' | 'other';
@@ -24,9 +25,11 @@ export async function readBulkStates(
   const states = new Map<VmId, CoarseState>();
   try {
     const batch = await hypervisor.stats({ groups: StatsGroup.state, lane: 'free' }, options);
-    for (const [index, id] of batch.vmIds.entries()) {
-      states.set(id, coarse(batch.scalars[index * SCALARS + Scalar.state]));
-    }
+    // Decoding thousands took this turn's time.
+    await nextTurn();
+    await inTurns(batch.vmIds, (id, index) =>
+      states.set(id, coarse(batch.scalars[index * SCALARS + Scalar.state])),
+    );
   } catch (error) {
     if (!(error instanceof HypervisorError && (error.kind === 'unsupported' || error.kind === 'failed'))) {
       throw error;

@@ -24,6 +24,21 @@ export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Items per turn where each takes about a microsecond. */
+const PER_TURN = 1000;
+
+/** Visits every item, with a turn for the event loop after each thousand. What it iterates may change meanwhile. */
+export async function inTurns<T>(
+  items: Iterable<T>,
+  visit: (item: T, index: number) => unknown,
+): Promise<void> {
+  let index = 0;
+  for (const item of items) {
+    if (index > 0 && index % PER_TURN === 0) await nextTurn();
+    visit(item, index++);
+  }
+}
+
 /** A number of slots; who comes when all are taken waits in line. */
 export class Slots {
   #free: number;

@@ -18,7 +18,7 @@ import { adopt } from './adoption.js';
 import { agrees, readBulkStates } from './bulk-states.js';
 import type { CoarseState } from './bulk-states.js';
 import { EventHandler } from './event-handler.js';
-import { chunksOf, forEachLimited, nextTurn } from './parallel.js';
+import { chunksOf, forEachLimited, inTurns, nextTurn } from './parallel.js';
 import { Refresher, concernsOneVm, isBeingStarted, updateDescription } from './refresher.js';
 import type { Registry } from './registry.js';
 import type { Watch } from './watch.js';
@@ -41,7 +41,8 @@ const BALLOON_PERIOD_SEC = 10;
 const runningState: DomainState = { state: 'running', reason: 'unknown' };
 const RETRY_MS = 5_000;
 const WIDTH = 4;
-const CHUNK = 200;
+/** So many at once that the hypervisor sees which start is a large one. */
+const CHUNK = 1000;
 /** Events of domains that the first pass has not reached yet; beyond it they are dropped and logged. */
 const MAX_EARLY_EVENTS = 10_000;
 
@@ -152,10 +153,9 @@ export class Reconciler implements Service {
     const watch = registry.watch();
     try {
       const refs = await hypervisor.listDomains(this.#options);
-      await nextTurn();
       const states = await readBulkStates(hypervisor, this.#options);
+      await forEachLimited(await this.#suspects(refs, states), WIDTH, (id) => this.#reload(id));
       await nextTurn();
-      await forEachLimited(this.#suspects(refs, states), WIDTH, (id) => this.#reload(id));
       for (const chunk of chunksOf(this.#newcomers(refs), CHUNK)) {
         await this.#admit(chunk, states, watch);
         await nextTurn();
@@ -167,18 +167,19 @@ export class Reconciler implements Service {
   }
 
   /** Records that the listing contradicts, and Down ones whose domain runs. */
-  #suspects(refs: readonly DomainRef[], states: ReadonlyMap<VmId, CoarseState>): VmId[] {
+  async #suspects(refs: readonly DomainRef[], states: ReadonlyMap<VmId, CoarseState>): Promise<VmId[]> {
     const { registry } = this.parts;
-    const active = new Map(refs.map((ref) => [ref.id, ref.active]));
+    const active = new Set<VmId>();
+    await inTurns(refs, (ref) => ref.active && active.add(ref.id));
     const suspects: VmId[] = [];
-    for (const vm of registry.all()) {
-      const runs = active.get(vm.id) ?? false;
+    await inTurns(registry.all(), (vm) => {
+      const runs = active.has(vm.id);
       if (vm.internal === 'Down') {
         if (runs) suspects.push(vm.id);
       } else if (!runs || !agrees(vm, states.get(vm.id))) {
         if (!isBeingStarted(vm) || registry.locks.running(vm.id) === undefined) suspects.push(vm.id);
       }
-    }
+    });
     return suspects;
   }
 

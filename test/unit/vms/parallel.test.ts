@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chunksOf, forEachLimited, nextTurn, Slots } from '../../../src/vms/parallel.js';
+import { chunksOf, forEachLimited, inTurns, nextTurn, Slots } from '../../../src/vms/parallel.js';
 
 describe('forEachLimited', () => {
   it('takes every item once, never more than the width at a time', async () => {
@@ -22,6 +22,28 @@ describe('forEachLimited', () => {
       forEachLimited([1, 2], 2, (item) => Promise.reject(new Error(`item ${item}`))),
       /item 1/,
     );
+  });
+});
+
+describe('inTurns', () => {
+  it('visits every item in order and lets others have their turn after each thousand', async () => {
+    let turns = 0;
+    const tick = (): void => {
+      turns++;
+      pending = setImmediate(tick);
+    };
+    let pending = setImmediate(tick);
+    const seen: number[] = [];
+    await inTurns(
+      Array.from({ length: 3000 }, (_, i) => i * 2),
+      (item, index) => seen.push(item - index),
+    );
+    clearImmediate(pending);
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 3000 }, (_, i) => i),
+    );
+    assert.ok(turns >= 2, `${turns} turns`);
   });
 });
 
