@@ -36,7 +36,7 @@ export async function describeMany(
       batch.length > 0;
       batch = await nextBatch(queue, readXml)
     ) {
-      for (const result of await parseDomainXmlMany(batch, deps.workers)) {
+      for (const result of await parseDomainXmlMany(batch, deps.workers, ids.length)) {
         if (result instanceof Error)
           deps.log.error({ err: result }, 'left out a domain: its XML cannot be parsed');
         else described.push(result);

@@ -8,17 +8,28 @@ import { parseVmId } from '../domain/ids.js';
 import { channelsOf, disksOf, graphicsOf, nicsOf } from './domain-xml-devices.js';
 import { defined, integer } from './domain-xml-values.js';
 import { metadataOf } from './domain-xml-metadata.js';
-import { parseXmlTree } from './xml-tree.js';
+import { xmlTreeParser } from './xml-tree.js';
 import type { XmlElement } from './xml-tree.js';
 
 /** libvirt's own limit of one string. */
 const MAX_XML_CHARACTERS = 4 * 1024 * 1024;
 const GUEST_AGENT = 'org.qemu.guest_agent.0';
 
+/** Long parts that nothing below looks into; without them a document takes two thirds of the time. */
+const parseDomain = xmlTreeParser([
+  'domain.cpu',
+  'domain.os',
+  'domain.sysinfo',
+  'domain.clock',
+  'domain.qemu:capabilities',
+  'domain.devices.controller',
+  'domain.devices.video',
+]);
+
 /** @throws Error with one sentence that says what is wrong */
 export function parseDomainXml(xml: string): DomainDescription {
   if (xml.length > MAX_XML_CHARACTERS) throw new Error('The XML is longer than 4 MiB.');
-  const domain = parseXmlTree(xml);
+  const domain = parseDomain(xml);
   if (domain.name !== 'domain') throw new Error('The XML describes no domain: its root is another element.');
   const id = parseVmId(domain.child('uuid')?.text());
   if (!id) throw new Error('The domain XML has no valid <uuid>.');

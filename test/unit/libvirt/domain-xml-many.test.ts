@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { DomainDescription } from '../../../src/domain/devices.js';
 import { parseDomainXml } from '../../../src/libvirt/domain-xml.js';
-import { domainXmlWorkers, parseDomainXmlMany } from '../../../src/libvirt/domain-xml-many.js';
+import { domainXmlWorkers, MANY, parseDomainXmlMany } from '../../../src/libvirt/domain-xml-many.js';
 import { engineVmXml } from '../../support/domain-xml-samples.js';
 
 function documents(count: number): string[] {
@@ -34,15 +34,22 @@ describe('parseDomainXmlMany', () => {
   it('gives in threads what it gives inline, in order, with errors in their places', async () => {
     const workers = domainXmlWorkers();
     try {
-      const xmls = documents(130);
+      const xmls = documents(MANY + 30);
       xmls[77] = '<network/>';
       const parsed = await parseDomainXmlMany(xmls, workers);
       assert.deepEqual(names(parsed), names(await parseDomainXmlMany(xmls)));
-      assert.deepEqual(parsed[129], parseDomainXml(xmls[129]!));
+      assert.deepEqual(parsed.at(-1), parseDomainXml(xmls.at(-1)!));
       assert.ok(parsed[77] instanceof Error);
     } finally {
       await workers.stop();
     }
+  });
+
+  it('keeps a small host’s documents out of threads, and sends a batch of a large host’s there', async () => {
+    const workers = domainXmlWorkers();
+    await workers.stop();
+    assert.equal((await parseDomainXmlMany(documents(70), workers)).length, 70);
+    await assert.rejects(parseDomainXmlMany(documents(2), workers, MANY), /stopped/);
   });
 
   it('sends a single large document to a thread', async () => {

@@ -149,6 +149,20 @@ describe('parseDomainXml', () => {
     assert.equal(hash(domainXml('<devices></devices>')), (0xe3b0c44298fc1c14n >> 1n).toString());
   });
 
+  it('passes over long parts that it has no use for, whatever they hold', () => {
+    const decoys =
+      '<cpu><!-- </cpu> --><model>x</model><name>decoy</name></cpu><os><uuid>decoy</uuid></os><clock/>' +
+      '<sysinfo><system><entry name="uuid">&lt;</entry></system></sysinfo>';
+    const controllers =
+      '<controller type="usb"/><controller type="pci"><disk/><target chassis="9"/></controller><video><model/></video>';
+    const xml = engineVmXml
+      .replace('<name>', `${decoys}<name>`)
+      .replace('<emulator>', `${controllers}<emulator>`);
+    const { xml: _given, devicesHash: _hash, ...facts } = parseDomainXml(xml);
+    const { xml: _plain, devicesHash: _other, ...expected } = parseDomainXml(engineVmXml);
+    assert.deepEqual(facts, expected);
+  });
+
   it('says in one sentence what is missing', () => {
     const cases: [string, RegExp][] = [
       ['', /^Error: The XML has 0 root elements instead of one\.$/],
