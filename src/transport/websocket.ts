@@ -137,6 +137,7 @@ export class Listener implements Service {
         },
       );
     });
+    http.server.on('tlsClientError', (error: Error) => this.#refused('tls', error.message));
     http.server.on('upgrade', (request, socket, head) => this.#upgrade(http, request, socket, head));
     await http.listen();
     // Accepting can fail later, as when files run out; that must not end the agent.
@@ -154,10 +155,7 @@ export class Listener implements Service {
     const refusal = this.#refusal(request);
     if (refusal) {
       const { status, reason, text } = refusal;
-      this.options.metrics.connections_refused_total.inc({ reason });
-      this.#warnings.run(reason, (swallowed) => {
-        this.options.log.warn({ origin: request.headers.origin, swallowed }, `refused a session: ${text}`);
-      });
+      this.#refused(reason, text, request.headers.origin);
       refuseUpgrade(socket, status, `${text}\n`);
       return;
     }
@@ -165,6 +163,13 @@ export class Listener implements Service {
       socket.off('error', ignore);
       this.#open(http, ws, request.socket);
     });
+  }
+
+  #refused(reason: string, text: string, origin?: string): void {
+    this.options.metrics.connections_refused_total.inc({ reason });
+    this.#warnings.run(reason, (swallowed) =>
+      this.options.log.warn({ origin, swallowed }, `refused a session: ${text}`),
+    );
   }
 
   #refusal(request: IncomingMessage): { status: number; reason: string; text: string } | undefined {

@@ -69,7 +69,11 @@ const table = {
     type: 'counter',
     help: 'Times a session was not read for a while, because it had too much in flight or unsent',
   },
-  connections_refused_total: { type: 'counter', help: 'Refused WebSocket upgrades', labels: ['reason'] },
+  connections_refused_total: {
+    type: 'counter',
+    help: 'Refused TLS handshakes and WebSocket upgrades',
+    labels: ['reason'],
+  },
 } as const satisfies Record<string, MetricSpec>;
 
 type Table = typeof table;

@@ -169,7 +169,9 @@ describe('the listener with an authority for its clients', () => {
     await assert.rejects(connectWith({}));
     await assert.rejects(connectWith({ cert: strangersCertificate, key: strangersKey }));
     assert.equal(agent.listener.sessionCount, 0);
-    assert.doesNotMatch(await agent.metrics.text(), /sessions_closed_total\{/);
+    const metrics = await agent.metrics.text();
+    assert.doesNotMatch(metrics, /sessions_closed_total\{/);
+    assert.match(metrics, /connections_refused_total\{reason="tls"\} 2/);
   });
 });
 
