@@ -26,7 +26,24 @@ export function vmIdFromBytes(bytes: Uint8Array): VmId {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}` as VmId;
 }
 
-/** The 16 raw bytes of an id. */
-export function vmIdToBytes(id: VmId): Uint8Array {
-  return Buffer.from(id.replaceAll('-', ''), 'hex');
+const HYPHEN = 0x2d;
+
+/**
+ * The 16 raw bytes of an id. Digit by digit, since it makes no garbage: thousands of ids are sent every cycle.
+ *
+ * @param into where they are to stand
+ */
+export function vmIdToBytes(id: VmId, into = new Uint8Array(16)): Uint8Array {
+  let at = 0;
+  for (let index = 0; index < 16; index++) {
+    if (id.charCodeAt(at) === HYPHEN) at++;
+    into[index] = (hexDigit(id.charCodeAt(at)) << 4) | hexDigit(id.charCodeAt(at + 1));
+    at += 2;
+  }
+  return into;
+}
+
+/** Of '0'-'9' and 'a'-'f'. */
+function hexDigit(code: number): number {
+  return code < 0x3a ? code - 0x30 : code - 0x57;
 }

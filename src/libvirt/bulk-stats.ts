@@ -114,7 +114,9 @@ export class BulkStatsDecoder {
     for (let i = 0; i < vm.layouts.length; i++) {
       const layout = vm.layouts[i]!;
       if (layout.ops.length !== count || !this.#apply(layout)) continue;
-      if (i > 0) vm.layouts.unshift(...vm.layouts.splice(i, 1));
+      // In place, since calls for different groups take turns.
+      for (let at = i; at > 0; at--) vm.layouts[at] = vm.layouts[at - 1]!;
+      vm.layouts[0] = layout;
       this.#previous = layout;
       return true;
     }

@@ -29,8 +29,11 @@ export const bool: Codec<boolean> = {
 /** An empty body. Surplus bytes are ignored, as the daemon does. */
 export const nothing: Codec<void> = { write: () => undefined, read: () => undefined };
 
+/** For a moment. */
+const rawId = new Uint8Array(16);
+
 export const uuid: Codec<VmId> = {
-  write: (w, value) => w.fixed(vmIdToBytes(value)),
+  write: (w, value) => w.fixed(vmIdToBytes(value, rawId)),
   read: (r) => vmIdFromBytes(r.fixed(16)),
 };
 
