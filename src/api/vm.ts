@@ -13,10 +13,17 @@ const open = Buffer.from('[');
 const close = Buffer.from(']');
 
 /**
- * The id in a domain's XML, found without parsing: good enough to hold events back before the operation, which parses
- * the XML, announces the VM. (`vmID` is no help: VDSM ignores it, and callers may leave it out.)
+ * Ids in a domain's XML, found without parsing: the domain's own is among them, and a hold on another costs nothing.
+ * They are held before the operation, which parses the XML, announces the VM. (`vmID` is no help: VDSM ignores it, and
+ * callers may leave it out.)
  */
-const uuidElement = /<uuid>\s*([^<\s]+)\s*<\/uuid>/;
+const uuidElement = /<uuid\b[^<>]*>\s*([^<\s]+)\s*<\/uuid\s*>/g;
+const MAX_IDS = 16;
+
+function idsIn(xml: string): VmId[] {
+  const ids = Array.from(xml.matchAll(uuidElement), (match) => parseVmId(match[1]));
+  return [...new Set(ids)].filter((id) => id !== undefined).slice(0, MAX_IDS);
+}
 
 export function vmHandlers(parts: ApiParts): Handlers<VerbsOf<'VM'>> {
   const { vms, snapshot, operations, clock } = parts;
@@ -47,8 +54,7 @@ export function vmHandlers(parts: ApiParts): Handlers<VerbsOf<'VM'>> {
       return { vmList: {} };
     },
     'VM.create': ({ vmParams: { xml } }, call) => {
-      const id = parseVmId(uuidElement.exec(xml)?.[1]);
-      if (id !== undefined) call.hold(id);
+      for (const id of idsIn(xml)) call.hold(id);
       return operations.create(xml);
     },
     'VM.destroy': async ({ vmID, gracefulAttempts }) => {

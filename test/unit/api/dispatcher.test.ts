@@ -83,6 +83,21 @@ describe('Dispatcher: holding events', () => {
     assert.deepEqual(fixture.sink.held, []);
   });
 
+  it('VM.create finds that VM behind ids of other things, and is not kept busy by an XML of ids', async () => {
+    const fixture = new Fixture();
+    const others = `<!-- <uuid>${idA}</uuid> --><metadata><uuid>no id</uuid></metadata>`;
+    const xml = `<domain>${others}<uuid a="b">${idB}</uuid></domain>`;
+    const reply = await fixture.handle(request('VM.create', { vmID: '', vmParams: { xml } }));
+    assert.deepEqual(fixture.sink.held, [idA, idB]);
+    reply?.sent();
+    const many = Array.from({ length: 5000 }, (_, n) => `<uuid>${String(n).padStart(32, '0')}</uuid>`).join(
+      '',
+    );
+    await fixture.call('VM.create', { vmID: '', vmParams: { xml: many + '<uuid '.repeat(100_000) } });
+    assert.equal(fixture.sink.everHeld.length, 2 + 16);
+    assert.deepEqual(fixture.sink.held, []);
+  });
+
   it('a verb that fails lets go with its reply too', async () => {
     const fixture = new Fixture();
     fixture.operations = { ...fixture.operations, pause: () => Promise.reject(new VerbError('down')) };
