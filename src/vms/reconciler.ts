@@ -153,8 +153,9 @@ export class Reconciler implements Service {
     const watch = registry.watch();
     try {
       const refs = await hypervisor.listDomains(this.#options);
-      const states = await readBulkStates(hypervisor, this.#options);
-      await forEachLimited(await this.#suspects(refs, states), WIDTH, (id) => this.#reload(id));
+      const active = refs.filter((ref) => ref.active).map(({ id }) => id);
+      const states = await readBulkStates(hypervisor, this.#ready ? undefined : active, this.#options);
+      await forEachLimited(await this.#suspects(new Set(active), states), WIDTH, (id) => this.#reload(id));
       await nextTurn();
       for (const chunk of chunksOf(this.#newcomers(refs), CHUNK)) {
         await this.#admit(chunk, states, watch);
@@ -167,10 +168,8 @@ export class Reconciler implements Service {
   }
 
   /** Records that the listing contradicts, and Down ones whose domain runs. */
-  async #suspects(refs: readonly DomainRef[], states: ReadonlyMap<VmId, CoarseState>): Promise<VmId[]> {
+  async #suspects(active: ReadonlySet<VmId>, states: ReadonlyMap<VmId, CoarseState>): Promise<VmId[]> {
     const { registry } = this.parts;
-    const active = new Set<VmId>();
-    await inTurns(refs, (ref) => ref.active && active.add(ref.id));
     const suspects: VmId[] = [];
     await inTurns(registry.all(), (vm) => {
       const runs = active.has(vm.id);
