@@ -18,10 +18,16 @@ export interface VmLine {
 }
 
 export async function listVms(io: CliIo, target: Target, asJson: boolean): Promise<void> {
-  const records = await withClient(io, target, (client) =>
-    client.call('Host.getAllVmStats', {}, { signal: io.interrupted }),
-  );
-  const lines = records.map(toLine).sort(byName);
+  const options = { signal: io.interrupted };
+  const lines = await withClient(io, target, async (client) => {
+    const told = (await client.call('Host.getAllVmStats', {}, options)).map(toLine);
+    const nameless = told.filter(({ name }) => name === null).map(({ vmId }) => vmId);
+    if (nameless.length === 0) return told;
+    // The record of a VM that is Down has no name; its XML has.
+    const xmls = await client.call('Host.dumpxmls', { vmList: nameless }, options);
+    return told.map((line) => ({ ...line, name: line.name ?? nameInXml(xmls[line.vmId]) }));
+  });
+  lines.sort(byName);
   io.out.write(asJson ? `${JSON.stringify(lines)}\n` : formatTable(lines, io.out));
 }
 
@@ -36,6 +42,14 @@ export function toLine(record: VmRecord): VmLine {
     memoryPercent: memoryPercent(record) ?? null,
     ageSec: asNumber(record['elapsedTime']) ?? null,
   };
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+
+/** The domain's own name is the first in libvirt's XML. */
+export function nameInXml(xml: string | undefined): string | null {
+  const name = /<name>([^<]+)<\/name>/.exec(xml ?? '')?.[1];
+  return name?.replaceAll(/&(amp|lt|gt|quot|apos);/g, (_, entity: string) => ENTITIES[entity]!) ?? null;
 }
 
 /** Aligned text; without colours it holds nothing but text, one VM a line under a heading. */

@@ -81,13 +81,16 @@ describe('runCli', () => {
       memUsage: '37',
       balloonInfo: { balloon_cur: '2097152' },
     };
-    agent.handlers.set('Host.getAllVmStats', () => [{ vmId: 'id-1', status: 'Down' }, up]);
+    const down = { vmId: 'id-1', status: 'Down' };
+    agent.handlers.set('Host.getAllVmStats', () => [down, { ...down, vmId: 'id-3' }, up]);
+    agent.handlers.set('Host.dumpxmls', () => ({ 'id-1': '<domain><name>R&amp;D</name></domain>' }));
     const plain = await run(['list'], { address: agent.address });
     assert.equal(
       plain.out,
       [
         'ID    NAME  STATUS  CPU  MEMORY        AGE',
-        'id-1  -     Down    -    -             -',
+        'id-3  -     Down    -    -             -',
+        'id-1  R&D   Down    -    -             -',
         'id-2  web   Up      20%  37% of 2 GiB  1d2h',
         '',
       ].join('\n'),
@@ -95,7 +98,7 @@ describe('runCli', () => {
     const colourful = await run(['list'], { address: agent.address, terminal: true, colours: true });
     assert.ok(colourful.out.includes('\u001b[32mUp'));
     const json = JSON.parse((await run(['list', '--json'], { address: agent.address })).out) as unknown[];
-    assert.deepEqual(json[1], {
+    assert.deepEqual(json[2], {
       vmId: 'id-2',
       name: 'web',
       status: 'Up',
