@@ -5,6 +5,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { Ajv } from 'ajv';
+import { loadConfigSchema } from '../../src/config.js';
 import { generateTypes, typesFile } from '../../schema/generate.js';
 import { eventsSchema, resolveRef, schemaDocuments } from '../../src/protocol/schema.js';
 import { createValidator, ParamsValidator } from '../../src/protocol/validation.js';
@@ -45,6 +47,14 @@ describe('schema files', () => {
       ajv.compile(verbSpecs[verb].result);
     }
     for (const { params } of Object.values(eventsSchema.events)) ajv.compile(params);
+  });
+
+  it('hold the configuration to the same strictness, and its defaults to itself', () => {
+    const ajv = new Ajv({ strict: true, allErrors: true, keywords: ['x-env', 'x-flag', 'x-unit'] });
+    const schema = loadConfigSchema();
+    const validate = ajv.compile(schema);
+    const defaults = Object.entries(schema.properties).map(([key, property]) => [key, property.default]);
+    assert.equal(validate(Object.fromEntries(defaults)), true, ajv.errorsText(validate.errors));
   });
 
   it('have generated types that are up to date (node dist/schema/generate.js)', async () => {
