@@ -6,7 +6,7 @@
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions, StatsRequest } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
-import { Scalar, SCALARS, StatsGroup } from '../domain/stats.js';
+import { Scalar, SCALARS, StatsBatchBuilder, StatsGroup } from '../domain/stats.js';
 import type { StatsBatch } from '../domain/stats.js';
 import type { Metrics } from '../util/metrics.js';
 import { BulkStatsDecoder } from './bulk-stats.js';
@@ -33,6 +33,8 @@ export class StatsSource {
   }
 
   async stats(lane: Lane, request: StatsRequest, options?: CallOptions): Promise<StatsBatch> {
+    // The bulk call takes no ids for all domains, running or not.
+    if (request.ids?.length === 0) return new StatsBatchBuilder(0);
     if (this.#bulk === 'unknown') {
       const { type } = await lane.call('CONNECT_GET_TYPE', undefined, options);
       if (type.toLowerCase() === 'test') this.#bulk = 'partial';

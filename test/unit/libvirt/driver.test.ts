@@ -221,6 +221,22 @@ describe('the libvirt adapter’s calls', () => {
     assert.deepEqual(await hypervisor.scheduler(id), {});
   });
 
+  it('ask for the CPU bandwidth in the older way where a driver refuses the flags of the newer', async () => {
+    daemon.answer('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', () => {
+      throw new DaemonFault(8, 'unsupported flags (0x4)');
+    });
+    daemon.answer('DOMAIN_GET_SCHEDULER_PARAMETERS', () => ({
+      params: [{ field: 'vcpu_quota', type: 'llong', value: 25_000 }],
+    }));
+    assert.deepEqual(await hypervisor.scheduler(id), { vcpuQuota: 25_000 });
+  });
+
+  it('tell statistics of no domain without asking the daemon, which would take that for all', async () => {
+    const { vmCount } = await hypervisor.stats({ groups: 1, lane: 'free', ids: [] });
+    assert.equal(vmCount, 0);
+    assert.equal(daemon.calls('CONNECT_GET_ALL_DOMAIN_STATS').length, 0);
+  });
+
   it('use connections by purpose, so that what hangs in a monitor leaves the others alone', async () => {
     daemon.silence('DOMAIN_GET_DISK_ERRORS');
     daemon.answer('DOMAIN_GET_STATE', () => ({ state: 1, reason: 1 }));
