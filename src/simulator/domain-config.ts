@@ -37,6 +37,8 @@ export interface MetadataElement {
 }
 
 export interface DomainConfig {
+  /** `domain/@type`. */
+  readonly type: 'kvm' | 'qemu';
   readonly name: string;
   readonly uuid: string;
   readonly memoryKiB: number;
@@ -86,6 +88,7 @@ export function makeConfig(seed: number, index: number, defaults: DomainDefaults
   const disks = Array.from({ length: defaults.disks ?? 2 }, (_, disk) => makeDisk(seed, index, disk));
   const nics = Array.from({ length: defaults.nics ?? 1 }, (_, nic) => makeNic(index, nic));
   return {
+    type: 'kvm',
     name,
     uuid,
     memoryKiB,

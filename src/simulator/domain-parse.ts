@@ -1,6 +1,6 @@
 /**
  * Reads the domain XML that a client defines or starts. Lenient: what the simulated host does not know is
- * left out of the domain; what a domain cannot be without (name, memory) is a Fault with libvirt's number.
+ * left out of the domain; what a domain cannot be without (name, type, memory) is a Fault with libvirt's number.
  */
 import { parseXmlTree } from '../libvirt/xml-tree.js';
 import type { XmlElement } from '../libvirt/xml-tree.js';
@@ -16,10 +16,18 @@ const DISK_BYTES = 16 * 2 ** 30;
 export function parseDomain(xml: string, makeUuid: () => string): DomainConfig {
   const domain = parseDocument(xml);
   if (domain.name !== 'domain') {
-    throw new Fault('xml-error', `unexpected root element <${domain.name}>, expecting <domain>`);
+    throw new Fault('xml-error', `expecting root element of 'domain', not '${domain.name}'`);
   }
   const name = domain.child('name')?.text() ?? '';
   if (name === '') throw new Fault('xml-error', 'missing name information');
+  const type = domain.attribute('type');
+  if (type === undefined) throw new Fault('xml-error', "missing attribute 'type' of the domain");
+  if (type !== 'kvm' && type !== 'qemu') {
+    throw new Fault('config-unsupported', `the simulated host does not support virt type '${type}'`);
+  }
+  if ((domain.at('os', 'type')?.text() ?? '') === '') {
+    throw new Fault('xml-error', 'an os <type> must be specified');
+  }
   const memoryKiB = readKiB(domain.child('memory'));
   if (memoryKiB === undefined) throw new Fault('xml-error', 'missing memory element');
   const devices = domain.child('devices');
@@ -29,6 +37,7 @@ export function parseDomain(xml: string, makeUuid: () => string): DomainConfig {
   const description = domain.child('description')?.text();
   const balloonPeriodSec = readBalloonPeriod(devices);
   return {
+    type,
     name,
     uuid: (domain.child('uuid')?.text() ?? makeUuid()).trim().toLowerCase(),
     memoryKiB,

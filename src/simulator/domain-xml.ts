@@ -30,7 +30,7 @@ export function escapeXml(text: string): string {
 /** @param live absent for the inactive document */
 export function printDomain(config: DomainConfig, live?: LiveParts): string {
   const id = live ? ` id='${live.id}'` : '';
-  return `<domain type='kvm'${id}>
+  return `<domain type='${config.type}'${id}>
   <name>${escapeXml(config.name)}</name>
   <uuid>${config.uuid}</uuid>
 ${textElement('title', config.title)}${textElement('description', config.description)}${printMetadata(config.metadata)}\

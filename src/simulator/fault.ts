@@ -31,6 +31,11 @@ export const faultKinds = {
   'operation-failed': { code: ErrorCode.operationFailed, domain: qemu, format: 'operation failed: %s' },
   'xml-error': { code: ErrorCode.xmlError, domain: api, format: 'XML error: %s' },
   'xml-detail': { code: ErrorCode.xmlDetail, domain: api, format: 'XML document failed to parse: %s' },
+  'config-unsupported': {
+    code: ErrorCode.configUnsupported,
+    domain: qemu,
+    format: 'unsupported configuration: %s',
+  },
   denied: {
     code: ErrorCode.operationDenied,
     domain: api,

@@ -11,6 +11,7 @@ import { passesFilter } from './domain-filter.js';
 import { Fault } from './fault.js';
 
 const XML_INACTIVE = 2;
+const AFFECT_LIVE = 1;
 const CREATE_PAUSED = 1;
 const CREATE_AUTODESTROY = 2;
 const MEMORY_MAXIMUM = 4;
@@ -114,9 +115,14 @@ export const lifecycleHandlers = {
     control(call, dom, (domain) => call.host.lifecycle.shutdown(domain)),
   DOMAIN_REBOOT: (call, { dom }) => control(call, dom, (domain) => call.host.lifecycle.reboot(domain)),
   DOMAIN_RESET: (call, { dom }) => control(call, dom, (domain) => call.host.lifecycle.reset(domain)),
-  DOMAIN_SET_MEMORY_STATS_PERIOD(call, { dom, period }) {
-    const domain = call.domain(dom);
-    const balloonPeriodSec = Math.max(0, period);
+  DOMAIN_SET_MEMORY_STATS_PERIOD(call, { dom, period: balloonPeriodSec, flags }) {
+    if (balloonPeriodSec < 0) {
+      throw new Fault('invalid-argument', 'period in virDomainSetMemoryStatsPeriod must be zero or greater');
+    }
+    const domain = (flags & AFFECT_LIVE) === 0 ? call.domain(dom) : call.activeDomain(dom);
+    if (domain.config.balloonPeriodSec === undefined) {
+      throw new Fault('internal', 'No memory balloon device configured, can not set the collection period');
+    }
     return call.withMonitor(domain, () => call.host.configure(domain, { balloonPeriodSec }));
   },
   DOMAIN_SET_MEMORY_FLAGS(call, { dom, memory, flags }) {

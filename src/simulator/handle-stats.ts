@@ -38,7 +38,7 @@ const blockParams: readonly (readonly [string, string])[] = [
   ['flush_total_times', 'fl.times'],
 ];
 
-/** Weights and bandwidth that nobody has set. */
+/** Weights and bandwidth of a running domain that nobody has set. */
 const scheduler: readonly TypedParam[] = [
   { field: 'cpu_shares', type: 'ullong', value: 100 },
   ...['vcpu', 'emulator', 'global', 'iothread'].flatMap((part): TypedParam[] => [
@@ -46,6 +46,8 @@ const scheduler: readonly TypedParam[] = [
     { field: `${part}_quota`, type: 'llong', value: -1 },
   ]),
 ];
+/** A stopped one's definition says nothing of them. */
+const unscheduled = scheduler.map((param): TypedParam => ({ ...param, value: 0 }) as TypedParam);
 
 function read(call: Call, domain: SimulatedDomain): (name: string) => number {
   const table = call.host.stats.of(domain);
@@ -185,12 +187,10 @@ export const statsHandlers = {
     return { type: 'posix', nparams: scheduler.length };
   },
   DOMAIN_GET_SCHEDULER_PARAMETERS(call, { dom, nparams }) {
-    call.domain(dom);
-    return schedulerParams(nparams);
+    return schedulerParams(call.domain(dom), nparams);
   },
   DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS(call, { dom, nparams }) {
-    call.domain(dom);
-    return schedulerParams(nparams);
+    return schedulerParams(call.domain(dom), nparams);
   },
   DOMAIN_INTERFACE_ADDRESSES(call, { dom, source }) {
     const domain = call.activeDomain(dom);
@@ -225,9 +225,9 @@ function address(text: string, prefix: number) {
   return { type: 0, address: text, prefix };
 }
 
-function schedulerParams(nparams: number): { params: readonly TypedParam[] } {
+function schedulerParams({ active }: SimulatedDomain, nparams: number): { params: readonly TypedParam[] } {
   if (nparams <= 0) {
     throw new Fault('invalid-argument', 'nparams in virDomainGetSchedulerParameters must not be zero');
   }
-  return { params: scheduler.slice(0, nparams) };
+  return { params: (active ? scheduler : unscheduled).slice(0, nparams) };
 }

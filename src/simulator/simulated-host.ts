@@ -166,7 +166,7 @@ export class SimulatedHost {
   #parse(xml: string): DomainConfig {
     const config = parseDomain(xml, () => seededUuid(this.seed, `made/${++this.#made}`));
     const uuid = parseVmId(config.uuid);
-    if (uuid === undefined) throw new Fault('xml-error', 'malformed uuid element');
+    if (uuid === undefined) throw new Fault('internal', 'malformed uuid element');
     const namesake = this.#byName.get(config.name);
     if (namesake && namesake.uuid !== uuid) {
       throw new Fault(

@@ -19,6 +19,7 @@ import { Call } from './call.js';
 import { ClientConnection } from './client-connection.js';
 import { dispatch, isPriority } from './dispatch.js';
 import type { Answer } from './dispatch.js';
+import type { HostEvent } from './events.js';
 import { SeededRandom } from './random.js';
 import type { SimulatedHost } from './simulated-host.js';
 import { WorkerPool } from './worker-pool.js';
@@ -36,6 +37,11 @@ export interface SimulatorServerOptions {
   readonly log: Logger;
   /** Per monitor-backed record of a bulk call and per other call that asks a monitor; default 0. */
   readonly serviceTime?: ServiceTime;
+  /**
+   * How long events are held back, ms. By default 0: they leave before the reply of the call that caused them.
+   * libvirtd sends them from its main loop, and either may be first.
+   */
+  readonly eventDelayMs?: number;
   /** Default 20 ordinary and 5 priority workers, as libvirtd. */
   readonly workers?: { readonly ordinary: number; readonly priority: number };
   /** Every outgoing packet passes here: may be changed, or dropped by undefined. */
@@ -79,7 +85,9 @@ export class SimulatorServer implements Service {
       });
     });
     this.#stopEvents = this.host.onEvent((event) => {
-      for (const connection of this.#connections) connection.tell(event);
+      const delay = this.#sleep(this.#options.eventDelayMs ?? 0);
+      if (delay) void delay.then(() => this.#tell(event));
+      else this.#tell(event);
     });
     this.#options.log.info(
       { socket: this.socketPath, domains: this.host.size, seed: this.host.seed },
@@ -129,6 +137,10 @@ export class SimulatorServer implements Service {
       onEnd: () => this.#forget(connection),
     });
     this.#connections.add(connection);
+  }
+
+  #tell(event: HostEvent): void {
+    for (const connection of this.#connections) connection.tell(event);
   }
 
   #submit(

@@ -37,7 +37,7 @@ describe('domain XML of the simulated host', () => {
 
   it('keeps the metadata that a client defines, with its namespace', () => {
     const config = parseDomain(
-      `<domain><name>a</name><memory>1</memory><metadata>
+      `<domain type='qemu'><name>a</name><memory>1</memory><os><type>hvm</type></os><metadata>
          <ovirt-vm:vm xmlns:ovirt-vm="${OVIRT_VM_URI}"><ovirt-vm:note type="str">a &lt; b</ovirt-vm:note><ovirt-vm:empty/></ovirt-vm:vm>
        </metadata></domain>`,
       noUuid,
@@ -68,7 +68,7 @@ describe('domain XML of the simulated host', () => {
     );
   });
 
-  it('is refused with libvirt codes: 35 where it is no XML, 27 where it is no domain', () => {
+  it('is refused with libvirt codes: 35 where it is no XML, 27 where it is no domain, 67 where none of ours', () => {
     for (const xml of ['', 'hello', '<domain>', '<domain><name>a</domain></name>', '<a/><b/>']) {
       assert.throws(() => parseDomain(xml, noUuid), isFault(35), xml);
     }
@@ -76,10 +76,14 @@ describe('domain XML of the simulated host', () => {
       '<network/>',
       '<domain/>',
       '<domain><name>a</name></domain>',
-      '<domain><name>a</name><memory>much</memory></domain>',
+      "<domain type='kvm'><name>a</name><memory>1024</memory></domain>",
+      "<domain type='kvm'><name>a</name><os><type>hvm</type></os></domain>",
+      "<domain type='kvm'><name>a</name><os><type>hvm</type></os><memory>much</memory></domain>",
     ]) {
       assert.throws(() => parseDomain(xml, noUuid), isFault(27), xml);
     }
+    const other = "<domain type='xen'><name>a</name></domain>";
+    assert.throws(() => parseDomain(other, noUuid), isFault(67), other);
   });
 
   it('never fails but by a Fault, whatever the text', () => {
@@ -114,7 +118,10 @@ describe('domain XML of the simulated host', () => {
 
   it('reads memory in every unit as KiB', () => {
     const memory = (text: string) =>
-      parseDomain(`<domain><name>a</name><memory ${text}</memory></domain>`, noUuid).memoryKiB;
+      parseDomain(
+        `<domain type='kvm'><name>a</name><os><type>hvm</type></os><memory ${text}</memory></domain>`,
+        noUuid,
+      ).memoryKiB;
     assert.equal(memory('>2048'), 2048);
     assert.equal(memory("unit='MiB'>2"), 2048);
     assert.equal(memory("unit='GiB'>1"), 1_048_576);

@@ -117,7 +117,7 @@ describe('bulk statistics records', () => {
   it('give a drive without medium a name but neither path nor sizes', () => {
     const { host } = makeHost();
     const domain = host.define(
-      `<domain><name>cd</name><memory>1024</memory><devices><disk device='cdrom'><target dev='sda'/></disk></devices></domain>`,
+      `<domain type='kvm'><name>cd</name><memory>1024</memory><os><type>hvm</type></os><devices><disk device='cdrom'><target dev='sda'/></disk></devices></domain>`,
     );
     host.lifecycle.start(domain, false);
     const fields = readRecord(host, domain, StatsGroup.block, 'full').params.map(({ field }) => field);

@@ -210,7 +210,7 @@ describe('lifecycle of a simulated domain', () => {
 
 describe('definitions on a simulated host', () => {
   const xml = (name: string, uuid = '') =>
-    `<domain type='kvm'><name>${name}</name>${uuid && `<uuid>${uuid}</uuid>`}<memory unit='MiB'>64</memory></domain>`;
+    `<domain type='kvm'><name>${name}</name>${uuid && `<uuid>${uuid}</uuid>`}<memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>`;
 
   it('defines, changes and undefines a persistent domain', () => {
     const { host, lifecycle } = makeHost();

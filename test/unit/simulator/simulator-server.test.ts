@@ -10,6 +10,10 @@ import { watch, withServer } from './server-fixture.js';
 const code = (expected: number) => (error: unknown) => error instanceof RpcError && error.code === expected;
 const LIFECYCLE = { eventId: 0 };
 
+function tinyXml(name: string): string {
+  return `<domain type='qemu'><name>${name}</name><memory>65536</memory><os><type>hvm</type></os></domain>`;
+}
+
 describe('the simulated daemon', () => {
   it('answers the set-up of a libvirt client', () =>
     withServer({}, async ({ connect }) => {
@@ -158,7 +162,7 @@ describe('the simulated daemon', () => {
     withServer({}, async ({ open }) => {
       const client = await open();
       await client.call('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY', LIFECYCLE);
-      const xml = '<domain><name>made</name><memory>65536</memory></domain>';
+      const xml = tinyXml('made');
       const { dom } = await client.call('DOMAIN_DEFINE_XML_FLAGS', { xml, flags: 0 });
       const started = await client.call('DOMAIN_CREATE_WITH_FLAGS', { dom, flags: 1 });
       assert.ok(started.dom.id > 0);
@@ -174,7 +178,7 @@ describe('the simulated daemon', () => {
   it('destroys what a client started with AUTODESTROY when its connection ends', () =>
     withServer({}, async ({ open, host }) => {
       const client = await open();
-      const xml = '<domain><name>mine</name><memory>1024</memory></domain>';
+      const xml = tinyXml('mine');
       await client.call('DOMAIN_CREATE_XML', { xml, flags: 2 });
       assert.ok(host.findByName('mine')?.active);
       client.close();
