@@ -49,12 +49,22 @@ export function domainXml(id: VmId, name: string, options: DomainXmlOptions = {}
   return `<domain type='kvm'><name>${name}</name><uuid>${id}</uuid>${metadata}<devices>${channel}${balloon}</devices></domain>`;
 }
 
+const BALLOON = /<memballoon model='virtio'(\/>|>.*<\/memballoon>)/;
+
+/** The XML as libvirt tells it once the period of memory statistics was set. @param periodSec 0: none */
+export function withBalloonPeriod(xml: string, periodSec: number): string {
+  if (periodSec === 0) return xml;
+  return xml.replace(BALLOON, `<memballoon model='virtio'><stats period='${periodSec}'/></memballoon>`);
+}
+
 /** @throws HypervisorError 'failed' for what is no domain */
 export function describeXml(xml: string): DomainDescription {
   const text = (tag: string): string | undefined => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(xml)?.[1];
   const id = parseVmId(text('uuid'));
   const name = text('name');
-  if (!xml.startsWith('<domain') || id === undefined || name === undefined) {
+  const balloonPeriod = /<stats period='(\d+)'/.exec(xml)?.[1];
+  const whole = xml.startsWith('<domain') && xml.endsWith('</devices></domain>');
+  if (!whole || id === undefined || name === undefined) {
     throw new HypervisorError('failed', 'XML error: this is no domain with a name and a uuid');
   }
   return {
@@ -68,7 +78,8 @@ export function describeXml(xml: string): DomainDescription {
     vcpus: 1,
     maxVcpus: 1,
     acpi: true,
-    balloonModel: xml.includes("<memballoon model='virtio'/>") ? 'virtio' : '',
+    balloonModel: BALLOON.test(xml) ? 'virtio' : '',
+    ...(balloonPeriod !== undefined && { balloonPeriodSec: Number(balloonPeriod) }),
     disks: [{ target: 'vda', device: 'disk', bus: 'virtio', source: '/images/vda', alias: 'ua-disk' }],
     nics: [],
     graphics: [],

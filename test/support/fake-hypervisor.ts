@@ -1,8 +1,9 @@
 /**
  * An in-memory hypervisor for unit tests: the whole port, with domains that can also be changed behind the agent's
- * back (`act`), events that can be delivered late or lost (`events`), calls that fail (`failNext`) or hang (`hold`).
+ * back (`act`), events that can be delivered late or lost (`events`), calls that fail or hang (fake-calls.ts).
  *
- * Calls answer after one turn of the event loop. Details, reasons and orders of events are those of real libvirt.
+ * Details, reasons, refusals and orders of events are those of real libvirt: test/contract holds it to that. It knows
+ * neither deadlines nor signals, and of statistics only states.
  */
 import type { DomainDescription } from '../../src/domain/devices.js';
 import { HypervisorError } from '../../src/domain/hypervisor.js';
@@ -23,27 +24,20 @@ import { Scalar, StatsBatchBuilder } from '../../src/domain/stats.js';
 import type { StatsBatch } from '../../src/domain/stats.js';
 import { actions, active, stateNumbers } from './fake-actions.js';
 import type { ActionName } from './fake-actions.js';
-import { describeXml, domainXml, fakeHost, fakeId } from './fake-domain.js';
+import { FakeCalls } from './fake-calls.js';
+import type { Method } from './fake-calls.js';
+import { describeXml, domainXml, fakeHost, fakeId, withBalloonPeriod } from './fake-domain.js';
 import type { DomainXmlOptions, FakeDomain } from './fake-domain.js';
 
-type Method = keyof Omit<Hypervisor, 'status' | 'addListener' | 'start' | 'stop' | 'parseXml'>;
-
-export class FakeHypervisor implements Hypervisor {
+export class FakeHypervisor extends FakeCalls implements Hypervisor {
   readonly domains = new Map<VmId, FakeDomain>();
-  readonly calls: { readonly method: Method; readonly id?: VmId }[] = [];
   /** 'now': with the change; 'held': at deliver(); 'lost': never. */
   events: 'now' | 'held' | 'lost' = 'now';
   /** QEMU ignores SIGTERM: graceful destroys fail. */
   stubborn = false;
-  /** The most calls that waited at the same time. */
-  peakCalls = 0;
   #status: HypervisorStatus = { state: 'open', sinceMs: 0, uri: 'fake:///', readOnly: false };
-  #pendingCalls = 0;
   readonly #listeners = new Set<HypervisorListener>();
   readonly #queue: DomainEvent[] = [];
-  readonly #failures = new Map<Method, Error[]>();
-  readonly #holds = new Map<Method, Promise<void>>();
-  readonly #answerHolds = new Map<Method, Promise<void>>();
 
   get status(): HypervisorStatus {
     return this.#status;
@@ -52,6 +46,7 @@ export class FakeHypervisor implements Hypervisor {
     return Promise.resolve();
   }
   stop(): Promise<void> {
+    this.#status = { ...this.#status, state: 'stopped' };
     return Promise.resolve();
   }
   addListener(listener: HypervisorListener): () => void {
@@ -103,107 +98,104 @@ export class FakeHypervisor implements Hypervisor {
     for (const listener of this.#listeners) listener.connected?.({ gap });
   }
 
-  failNext(method: Method, error: Error = new HypervisorError('failed', 'it failed'), times = 1): void {
-    const errors = Array.from({ length: times }, () => error);
-    this.#failures.set(method, [...(this.#failures.get(method) ?? []), ...errors]);
-  }
-
-  /** Calls of the method wait until the returned function is called; what they do is done after that. */
-  hold(method: Method): () => void {
-    return held(this.#holds, method);
-  }
-
-  /** Answers of listDomains, stats or domainState are made at once but arrive when the returned function is called. */
-  holdAnswer(method: 'listDomains' | 'stats' | 'domainState'): () => void {
-    return held(this.#answerHolds, method);
-  }
-
-  countCalls(method: Method, id?: VmId): number {
-    return this.calls.filter((call) => call.method === method && (id === undefined || call.id === id)).length;
-  }
-
   // the port
 
   async listDomains(): Promise<DomainRef[]> {
-    await this.#enter('listDomains');
+    await this.enter('listDomains');
     const refs = [...this.domains.values()].map((d) => ({ id: d.id, name: d.name, active: active(d) }));
-    return this.#answer('listDomains', refs);
+    return this.answer('listDomains', refs);
   }
   async domainState(id: VmId): Promise<DomainState> {
-    return this.#answer('domainState', (await this.#enterDomain('domainState', id)).state);
+    return this.answer('domainState', (await this.#enterDomain('domainState', id)).state);
   }
   async describe(id: VmId): Promise<DomainDescription> {
     return this.#description(await this.#enterDomain('describe', id));
   }
   async describeMany(ids: readonly VmId[]): Promise<DomainDescription[]> {
-    await this.#enter('describeMany');
+    await this.enter('describeMany');
     return ids.flatMap((id) => {
       const domain = this.domains.get(id);
       return domain ? [this.#description(domain)] : [];
     });
   }
   async controlInfo(id: VmId): Promise<ControlInfo> {
-    await this.#enterDomain('controlInfo', id);
+    await this.#enterActive('controlInfo', id);
     return { state: 'ok', sinceMs: 0 };
   }
   async diskErrors(id: VmId): Promise<DiskError[]> {
-    return (await this.#enterDomain('diskErrors', id)).diskErrors;
+    return (await this.#enterActive('diskErrors', id)).diskErrors;
   }
   async activeJob(id: VmId): Promise<string | undefined> {
-    return (await this.#enterDomain('activeJob', id)).job;
+    return (await this.#enterActive('activeJob', id)).job;
   }
   async scheduler(id: VmId): Promise<{ vcpuQuota: number; vcpuPeriod: number }> {
-    const { vcpuQuota, vcpuPeriod } = await this.#enterDomain('scheduler', id);
-    return { vcpuQuota, vcpuPeriod };
+    const domain = await this.#enterDomain('scheduler', id);
+    const { vcpuQuota, vcpuPeriod } = domain;
+    return active(domain) ? { vcpuQuota, vcpuPeriod } : { vcpuQuota: 0, vcpuPeriod: 0 };
   }
   async stats(request: StatsRequest): Promise<StatsBatch> {
-    await this.#enter('stats');
+    await this.enter('stats');
     const batch = new StatsBatchBuilder();
     for (const domain of this.domains.values()) {
-      if (!active(domain) || request.ids?.includes(domain.id) === false) continue;
+      if (request.ids ? !request.ids.includes(domain.id) : !active(domain)) continue;
       batch.beginVm(domain.id);
       batch.setScalar(Scalar.state, stateNumbers.indexOf(domain.state.state));
       batch.setScalar(Scalar.reason, 0);
     }
-    return this.#answer('stats', batch);
+    return this.answer('stats', batch);
   }
   async suspend(id: VmId): Promise<void> {
-    await this.#actOrRefuse('suspend', id, 'suspend');
+    const { state } = (await this.#enterDomain('suspend', id)).state;
+    if (state !== 'paused') this.#actOrRefuse(id, 'suspend');
   }
   async resume(id: VmId): Promise<void> {
-    await this.#actOrRefuse('resume', id, 'resume');
+    await this.#enterDomain('resume', id);
+    this.#actOrRefuse(id, 'resume');
   }
   async destroy(id: VmId, how: { readonly graceful: boolean }): Promise<void> {
-    await this.#enterDomain('destroy', id);
+    await this.#enterActive('destroy', id);
     if (how.graceful && this.stubborn) throw new HypervisorError('failed', 'QEMU ignores SIGTERM');
-    if (!this.act(id, 'destroy')) throw new HypervisorError('invalid-state', 'domain is not running');
+    this.act(id, 'destroy');
   }
   async define(xml: string): Promise<DomainRef> {
-    await this.#enter('define');
+    await this.enter('define');
     const { id, name } = describeXml(xml);
+    for (const other of this.domains.values()) {
+      if ((other.id === id) === (other.name === name)) continue;
+      throw new HypervisorError('failed', `domain '${other.name}' is already defined with uuid ${other.id}`);
+    }
     const previous = this.domains.get(id);
-    this.#put(id, name, xml, previous?.state ?? { state: 'shutoff', reason: 'unknown' }, true);
-    this.emit(id, { kind: 'lifecycle', event: 'defined', detail: 'added' });
-    return { id, name, active: false };
+    const domain = this.#put(id, name, xml, previous?.state ?? { state: 'shutoff', reason: 'unknown' }, true);
+    this.emit(id, { kind: 'lifecycle', event: 'defined', detail: previous ? 'updated' : 'added' });
+    return { id, name, active: active(domain) };
   }
   async launch(id: VmId, how: { readonly paused: boolean }): Promise<void> {
-    await this.#actOrRefuse('launch', id, how.paused ? 'startPaused' : 'start');
+    await this.#enterDomain('launch', id);
+    this.#actOrRefuse(id, how.paused ? 'startPaused' : 'start');
   }
   async undefine(id: VmId): Promise<void> {
     const domain = await this.#enterDomain('undefine', id);
-    if (active(domain)) this.#put(id, domain.name, domain.xml, domain.state, false);
-    else this.domains.delete(id);
+    if (!domain.persistent) throw new HypervisorError('invalid-state', 'cannot undefine transient domain');
+    this.#put(id, domain.name, domain.xml, domain.state, false);
     this.emit(id, { kind: 'lifecycle', event: 'undefined', detail: 'removed' });
+    if (!active(domain)) this.domains.delete(id);
   }
   async setMemoryStatsPeriod(id: VmId, periodSec: number): Promise<void> {
-    (await this.#enterDomain('setMemoryStatsPeriod', id)).balloonPeriodSec = periodSec;
+    const domain = await this.#enterActive('setMemoryStatsPeriod', id);
+    if (periodSec < 0) throw new HypervisorError('failed', 'the period must be zero or greater');
+    domain.balloonPeriodSec = periodSec;
   }
   parseXml(xml: string): DomainDescription {
     return describeXml(xml);
   }
   async hostInfo(): Promise<HypervisorHostInfo> {
-    await this.#enter('hostInfo');
+    await this.enter('hostInfo');
     return fakeHost;
+  }
+
+  protected override refusal(): Error | undefined {
+    const open = this.#status.state === 'open';
+    return open ? undefined : new HypervisorError('unavailable', 'not connected now');
   }
 
   #put(id: VmId, name: string, xml: string, state: DomainState, persistent: boolean): FakeDomain {
@@ -222,43 +214,34 @@ export class FakeHypervisor implements Hypervisor {
   }
 
   #description(domain: FakeDomain): DomainDescription {
-    const { balloonPeriodSec } = domain;
-    return { ...describeXml(domain.xml), ...(balloonPeriodSec !== undefined && { balloonPeriodSec }) };
+    return describeXml(withBalloonPeriod(domain.xml, domain.balloonPeriodSec ?? 0));
   }
 
   #send(event: DomainEvent): void {
     for (const listener of this.#listeners) listener.domainEvent?.(event);
   }
 
-  async #actOrRefuse(method: Method, id: VmId, name: ActionName): Promise<void> {
-    await this.#enterDomain(method, id);
+  #actOrRefuse(id: VmId, name: ActionName): void {
     if (!this.act(id, name)) throw new HypervisorError('invalid-state', `domain cannot ${name} now`);
   }
 
   async #enterDomain(method: Method, id: VmId): Promise<FakeDomain> {
-    await this.#enter(method, id);
+    await this.enter(method, id);
     const domain = this.domains.get(id);
     if (!domain) throw new HypervisorError('no-domain', `Domain not found: no domain with uuid ${id}`);
     return domain;
   }
 
-  async #answer<T>(method: Method, value: T): Promise<T> {
-    await this.#answerHolds.get(method);
-    return value;
+  /** Of what a running domain alone has. */
+  async #enterActive(method: Method, id: VmId): Promise<FakeDomain> {
+    const domain = await this.#enterDomain(method, id);
+    if (!active(domain)) throw notRunning();
+    return domain;
   }
+}
 
-  async #enter(method: Method, id?: VmId): Promise<void> {
-    this.calls.push({ method, ...(id !== undefined && { id }) });
-    this.peakCalls = Math.max(this.peakCalls, ++this.#pendingCalls);
-    try {
-      await (this.#holds.get(method) ?? new Promise((resolve) => setImmediate(resolve)));
-      if (this.#status.state !== 'open') throw new HypervisorError('unavailable', 'not connected');
-      const failure = this.#failures.get(method)?.shift();
-      if (failure) throw failure;
-    } finally {
-      this.#pendingCalls--;
-    }
-  }
+function notRunning(): HypervisorError {
+  return new HypervisorError('invalid-state', 'domain is not running');
 }
 
 type EventBody = DomainEvent extends infer E
@@ -266,15 +249,3 @@ type EventBody = DomainEvent extends infer E
     ? Omit<E, 'id' | 'domainName'>
     : never
   : never;
-
-function held(holds: Map<Method, Promise<void>>, method: Method): () => void {
-  let release: () => void = () => undefined;
-  const released = new Promise<void>((resolve) => {
-    release = () => {
-      holds.delete(method);
-      resolve();
-    };
-  });
-  holds.set(method, released);
-  return release;
-}

@@ -1,0 +1,71 @@
+/**
+ * The contract of the hypervisor port on the libvirt adapter with a simulated daemon, and on the fake of unit tests.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LibvirtHypervisor } from '../../src/libvirt/driver.js';
+import { parseLibvirtUri } from '../../src/libvirt/uri.js';
+import { SimulatedHost } from '../../src/simulator/simulated-host.js';
+import { SimulatorServer } from '../../src/simulator/simulator-server.js';
+import { silentLogger } from '../../src/util/log.js';
+import { createMetrics } from '../../src/util/metrics.js';
+import { systemClock } from '../../src/util/time.js';
+import { contractXml, qemuTraits } from '../support/contract-bench.js';
+import type { Subject } from '../support/contract-bench.js';
+import { domainXml } from '../support/fake-domain.js';
+import { FakeHypervisor } from '../support/fake-hypervisor.js';
+import { hypervisorContract } from '../support/hypervisor-contract.js';
+
+/** The reply of a call that causes events is here by then. */
+const LATE_MS = 5;
+
+async function simulated(eventDelayMs: number): Promise<Subject> {
+  const folder = mkdtempSync(join(tmpdir(), 'contract-'));
+  const socketPath = join(folder, 'sock');
+  const host = new SimulatedHost({ clock: systemClock, domains: 3 });
+  const server = new SimulatorServer({
+    host,
+    socketPath,
+    clock: systemClock,
+    log: silentLogger,
+    eventDelayMs,
+  });
+  await server.start();
+  const hypervisor = new LibvirtHypervisor({
+    target: parseLibvirtUri(`qemu+unix:///system?socket=${socketPath}`, {}),
+    clock: systemClock,
+    log: silentLogger,
+    metrics: createMetrics(),
+  });
+  return {
+    hypervisor,
+    domainXml: (spec) => contractXml(spec, 'qemu', '/images/contract.qcow2'),
+    freeze(name) {
+      server.hang(name);
+      return () => server.release(name);
+    },
+    async cut() {
+      await server.kill();
+      return () => server.start();
+    },
+    async dispose() {
+      await server.stop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+hypervisorContract('libvirt adapter, simulated daemon', () => simulated(0), qemuTraits);
+hypervisorContract('libvirt adapter, simulated daemon, late events', () => simulated(LATE_MS), qemuTraits);
+
+hypervisorContract(
+  'the fake of unit tests',
+  () =>
+    Promise.resolve({
+      hypervisor: new FakeHypervisor(),
+      domainXml: ({ id, name, devices }) => domainXml(id, name, { balloon: devices }),
+      dispose: () => Promise.resolve(),
+    }),
+  { ...qemuTraits, domainType: 'kvm', stats: 'states', devices: false, options: false, connects: false },
+);
