@@ -72,6 +72,8 @@ export interface DomainDescription {
   readonly vcpus: number;
   readonly maxVcpus: number;
   readonly acpi: boolean;
+  /** `<clock adjustment>`: offset of the guest's clock from UTC, seconds. libvirt updates it in live XML. */
+  readonly clockAdjustmentSec?: number;
   /** memballoon model; 'none' or '' without a balloon. */
   readonly balloonModel: string;
   /** `<memballoon><stats period>` in seconds; undefined where the XML has none. */

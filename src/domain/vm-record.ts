@@ -89,7 +89,7 @@ export function statusBlock(vm: Vm): StatusBlock {
     exitCode: exit.code,
     exitMessage: exit.message,
     exitReason: exit.reason,
-    ...(vm.domain && { timeOffset: integerText(vm.timeOffsetSec) }),
+    ...(vm.domain && { timeOffset: integerText(timeOffsetSec(vm)) }),
   };
 }
 
@@ -110,7 +110,7 @@ export function steadyBlock(vm: Vm): SteadyBlock {
   return {
     monitorResponse: vm.monitorResponsive ? '0' : '-1',
     clientIp: vm.clientIp,
-    timeOffset: integerText(vm.timeOffsetSec),
+    timeOffset: integerText(timeOffsetSec(vm)),
     displayInfo: domain ? displayInfo(domain) : [],
     vmJobs: {},
     ...(vm.pauseCode !== undefined && { pauseCode: vm.pauseCode }),
@@ -133,6 +133,11 @@ export function runningBlock(vm: Vm, wallMs: number): RunningBlock {
 export function elapsedSec(vm: Vm, wallMs: number): number {
   if (vm.startedAtMs === undefined) return 0;
   return Math.max(0, Math.floor((wallMs - vm.startedAtMs) / 1000)) || 0;
+}
+
+/** An engine starts the VM next time with the offset that was reported last: 0 would lose the guest's own. */
+function timeOffsetSec({ timeOffsetSec, domain }: Vm): number {
+  return timeOffsetSec ?? domain?.clockAdjustmentSec ?? 0;
 }
 
 export function guestBlock(vm: Vm): GuestBlock {

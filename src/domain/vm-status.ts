@@ -74,7 +74,7 @@ export function move(state: VmState, cause: CauseName, detail: CauseDetail): VmS
   if (internal === 'Down') return downState(state, row.exit, detail);
   const guestEvent = guestEventAfter(state, row, detail.nowMs);
   const pendingExit = pendingExitAfter(state, row);
-  const pauseCode = pauseCodeAfter(state, row, internal, detail);
+  const pauseCode = pauseCodeAfter(state, row, { internal, cpuRunning }, detail);
   const next: VmState = {
     internal,
     cpuRunning,
@@ -143,13 +143,15 @@ function pendingExitAfter(state: VmState, row: Transition): ExitInfo | undefined
 function pauseCodeAfter(
   state: VmState,
   row: Transition,
-  internal: InternalStatus,
+  { internal, cpuRunning }: Pick<VmState, 'internal' | 'cpuRunning'>,
   detail: CauseDetail,
 ): PauseCode | undefined {
   const current = row.dropsPostcopy && state.pauseCode === 'POSTCOPY' ? undefined : state.pauseCode;
   // A code left by the start (NOERR) stays until the CPUs have been stopped and run again, as VDSM has it.
   if (row.cpu === true && !state.cpuRunning && row.pauseCode === undefined) return undefined;
-  const stopped = internal === 'Paused' ? 'NOERR' : undefined;
+  // Whatever is reported as Paused has a code: an engine keeps an old one otherwise.
+  const stopped =
+    internal === 'Paused' || (internal === 'Powering down' && !cpuRunning) ? 'NOERR' : undefined;
   const candidate = row.pauseCode === undefined ? stopped : (detail.pauseCode ?? row.pauseCode);
   if (candidate === undefined) return current;
   if (current === undefined) return candidate;

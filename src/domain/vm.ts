@@ -77,7 +77,8 @@ export interface Vm {
   readonly startedAtMs?: number;
   readonly clientIp: string;
   readonly clientPort: string;
-  readonly timeOffsetSec: number;
+  /** Offset of the guest's clock from UTC since the guest changed it last; absent: as the domain's XML has it. */
+  readonly timeOffsetSec?: number;
   /** False: `monitorResponse` "-1". */
   readonly monitorResponsive: boolean;
   readonly watchdogEvent?: { readonly timeSec: number; readonly action: string };

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { DomainDescription } from '../domain/devices.js';
 import { parseVmId } from '../domain/ids.js';
 import { channelsOf, disksOf, graphicsOf, nicsOf } from './domain-xml-devices.js';
-import { defined, integer } from './domain-xml-values.js';
+import { decimal, defined, integer } from './domain-xml-values.js';
 import { metadataOf } from './domain-xml-metadata.js';
 import { xmlTreeParser } from './xml-tree.js';
 import type { XmlElement } from './xml-tree.js';
@@ -54,7 +54,10 @@ export function parseDomainXml(xml: string): DomainDescription {
     maxVcpus,
     acpi: domain.at('features', 'acpi') !== undefined,
     balloonModel: balloon?.attribute('model') ?? '',
-    ...defined({ balloonPeriodSec: integer(balloon?.child('stats')?.attribute('period')) }),
+    ...defined({
+      clockAdjustmentSec: decimal(domain.child('clock')?.attribute('adjustment')),
+      balloonPeriodSec: integer(balloon?.child('stats')?.attribute('period')),
+    }),
     disks: disksOf(devices, metadata.disks),
     nics: nicsOf(devices),
     graphics: graphicsOf(devices),

@@ -53,10 +53,7 @@ export function adopt(
   return registry.add(
     { id, name, external: metadata === undefined, internal: 'WaitForLaunch' },
     {
-      causes: [
-        ...causesOfFound(state, job),
-        ...(isIncoming({ state, job }) ? (['found-incoming'] as const) : []),
-      ],
+      causes: causesOfFound(state, job),
       detail: { ...(isPauseCode(pauseCode) && { pauseCode }), ...(exit && { exit }) },
       facts: {
         domain,
@@ -65,11 +62,6 @@ export function adopt(
       },
     },
   );
-}
-
-/** libvirt tells of a migration's job at the source only: the target is what is paused for one and has none. */
-function isIncoming({ state, job }: Found): boolean {
-  return state.state === 'paused' && state.reason === 'migration' && job === undefined;
 }
 
 /** The exit record that was left in the metadata of a domain that is shut off. */

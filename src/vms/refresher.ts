@@ -60,7 +60,11 @@ export class Refresher {
       registry.onDoubt((id) => this.request(id, 'state')),
       registry.onChange((id, after, before) => {
         if (!after) return;
-        if (hasComeUp(before, after)) this.request(id, 'scheduler', 'balloon');
+        if (hasComeUp(before, after)) {
+          // What was known before it ran has no ports and no tap names.
+          const isOld = before !== undefined && before.domain === after.domain;
+          this.request(id, ...(isOld ? (['xml'] as const) : []), 'scheduler', 'balloon');
+        }
         if (after.pauseCode === 'EOTHER' && before?.pauseCode !== 'EOTHER') this.request(id, 'disk-errors');
       }),
     );
@@ -133,7 +137,7 @@ export class Refresher {
       if (!isActive(found) || (known && isSettled(known))) return { state: found };
       // A stuck monitor would hold this up for half a minute, and with it the agent's start.
       const options = { ...this.#options, deadlineMs: JOB_DEADLINE_MS };
-      const job = await hypervisor.activeJob(id, options).catch(withoutJobs);
+      const job = await hypervisor.activeJob(id, options).catch((error: unknown) => jobInstead(error, found));
       return { state: found, ...(job !== undefined && { job }) };
     } catch (error) {
       if (kindOf(error) === 'no-domain') return undefined;
@@ -248,10 +252,14 @@ function kindOf(error: unknown): HypervisorError['kind'] | undefined {
   return error instanceof HypervisorError ? error.kind : undefined;
 }
 
-/** Not every hypervisor has jobs, and a VM is not less of a VM for a job that cannot be read. */
-function withoutJobs(error: unknown): undefined {
-  if (concernsOneVm(error) && kindOf(error) !== 'no-domain') return undefined;
-  throw error;
+/**
+ * Not every hypervisor has jobs, and a VM is not less of a VM for a job that cannot be read. libvirt refuses to tell the
+ * job of a migration's target: that alone tells it from a domain that was restored from a file and left paused.
+ */
+function jobInstead(error: unknown, { state, reason }: DomainState): string | undefined {
+  if (!concernsOneVm(error) || kindOf(error) === 'no-domain') throw error;
+  const isTarget = kindOf(error) === 'invalid-state' && state === 'paused' && reason === 'migration';
+  return isTarget ? 'migration-in' : undefined;
 }
 
 /** False where the next call would fail as well, whatever VM it is for. */

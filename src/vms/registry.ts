@@ -88,7 +88,6 @@ export class Registry implements VmSource {
       status: seed.internal,
       clientIp: '',
       clientPort: '',
-      timeOffsetSec: 0,
       monitorResponsive: true,
       guest: defaultGuest,
     };

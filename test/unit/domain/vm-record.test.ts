@@ -60,6 +60,14 @@ describe('the blocks of a VM record', () => {
     });
   });
 
+  it('tell the clock offset that the VM was started with until the guest sets another', () => {
+    const { timeOffsetSec: _, ...unset } = makeVm({ domain: { ...domain, clockAdjustmentSec: 7200 } });
+    assert.equal(runningBlock(unset, 0).timeOffset, '7200');
+    const down = statusBlock({ ...unset, internal: 'Down', status: 'Down' });
+    assert.ok('timeOffset' in down && down.timeOffset === '7200');
+    assert.equal(runningBlock({ ...unset, timeOffsetSec: 0 }, 0).timeOffset, '0');
+  });
+
   it('leave out what has no value', () => {
     const block = runningBlock(makeVm({ vcpuQuota: 0, vcpuPeriod: 0 }), 0);
     for (const key of ['pauseCode', 'watchdogEvent', 'vcpuQuota', 'vcpuPeriod', 'vcpuUserLimit', 'ioTune'])

@@ -265,8 +265,9 @@ function checkInvariants(before: VmState, state: VmState): void {
   if (state.internal === 'Up') assert.equal(state.cpuRunning, true);
   if (state.internal === 'Paused') {
     assert.equal(state.cpuRunning, false);
-    assert.notEqual(state.pauseCode, undefined);
   }
+  // An engine keeps an old pause code where none comes with Paused.
+  if (reportedStatus(state, 0) === 'Paused') assert.notEqual(state.pauseCode, undefined);
   const event: GuestEvent['status'] | undefined = state.guestEvent?.status;
   assert.ok(event === undefined || state.internal !== 'Down');
 }

@@ -105,6 +105,14 @@ describe('parseDomainXml', () => {
     assert.equal(domain.guestAgentConnected, false);
   });
 
+  it('tells the offset of the clock, where the XML has a number', () => {
+    const offset = (clock: string): number | undefined =>
+      parseDomainXml(domainXml().replace('</domain>', `${clock}</domain>`)).clockAdjustmentSec;
+    assert.equal(offset("<clock offset='variable' adjustment='-3600' basis='utc'><timer/></clock>"), -3600);
+    assert.equal(offset("<clock offset='variable' adjustment='reset'/>"), undefined);
+    assert.equal(offset("<clock offset='utc'/>"), undefined);
+  });
+
   it('finds oVirt metadata under any prefix, or none, and no other', () => {
     const vm = (open: string, close: string): string =>
       domainXml(

@@ -92,6 +92,15 @@ describe('VM.create', () => {
     assert.equal(harness.vm(id).exit?.reason, 7);
   });
 
+  it('reads the live XML later where it cannot be had after the launch', async () => {
+    const harness = await new Harness().start();
+    harness.hypervisor.failNext('describe', new HypervisorError('timeout', 'no answer'));
+    harness.operations.create(xml);
+    await harness.rest();
+    assert.deepEqual(harness.statuses(), ['WaitForLaunch', 'Powering up']);
+    assert.equal(harness.hypervisor.countCalls('describe'), 2);
+  });
+
   it('does not call a launch without an answer a failure, but finds out what became of it', async () => {
     const harness = await new Harness().start();
     const release = harness.hypervisor.hold('launch');

@@ -215,6 +215,26 @@ describe('the periodic compare', () => {
     assert.equal(harness.status(id), 'Up');
   });
 
+  it('takes a domain that was restored and left paused for Paused, not for the target of a migration', async () => {
+    const harness = new Harness();
+    harness.hypervisor.addDomain(1, { state: 'paused', reason: 'migration' });
+    await harness.start(true);
+    assert.deepEqual(harness.statuses(), ['Paused']);
+    harness.hypervisor.act(id, 'resume');
+    assert.deepEqual(harness.statuses(), ['Paused', 'Up']);
+  });
+
+  it('leaves the target of a migration what it is, however often it compares', async () => {
+    const harness = new Harness();
+    harness.hypervisor.addDomain(1, { state: 'paused', reason: 'migration' });
+    const refusal = new HypervisorError('invalid-state', 'only on the source host');
+    harness.hypervisor.failNext('activeJob', refusal, 4);
+    await harness.start();
+    await harness.clock.advance(180_000);
+    await harness.rest();
+    assert.deepEqual([harness.status(id), harness.statuses()], ['Migration Destination', []]);
+  });
+
   it('finds the end of a migration that nobody here ran', async () => {
     const harness = new Harness();
     const domain = harness.hypervisor.addDomain(1);

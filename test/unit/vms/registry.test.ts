@@ -150,12 +150,12 @@ describe('Registry', () => {
     const first = registry.add(managed, { causes: ['found-running'] });
     const changes: [Vm | undefined, Vm | undefined][] = [];
     const remove = registry.onChange((_id, after, before) => changes.push([after, before]));
-    assert.equal(registry.change(id, { causes: ['found-running'], facts: { timeOffsetSec: 0 } }), first);
+    assert.equal(registry.change(id, { causes: ['found-running'], facts: { clientIp: '' } }), first);
     const second = registry.change(id, { facts: { timeOffsetSec: 7 } });
     remove();
     registry.move(id, 'suspended');
     assert.deepEqual(changes, [[second, first]]);
-    assert.equal(first.timeOffsetSec, 0);
+    assert.equal(first.timeOffsetSec, undefined);
     assert.equal(first.status, 'Up');
   });
 
