@@ -98,6 +98,10 @@ function devicesHash(xml: string): string {
   const text = metadataEnd < 0 ? xml : xml.slice(0, metadata) + xml.slice(metadataEnd);
   const start = text.indexOf('<devices>');
   const end = text.lastIndexOf('</devices>');
-  const devices = start < 0 || end < start ? '' : text.slice(start + '<devices>'.length, end);
+  // The agent sets the balloon's period itself: that is no change of the devices.
+  const devices =
+    start < 0 || end < start
+      ? ''
+      : text.slice(start + '<devices>'.length, end).replaceAll(/\s*<stats period=['"]\d+['"]\s*\/>/g, '');
   return (createHash('sha256').update(devices).digest().readBigUInt64BE(0) >> 1n).toString();
 }

@@ -151,6 +151,9 @@ describe('parseDomainXml', () => {
     assert.equal(hash(engineVmXml.replace('1024</ovirt-vm:min', '2048</ovirt-vm:min')), base);
     assert.equal(hash(engineVmXml.replace("<domain type='kvm' id='7'", "<domain type='kvm' id='8'")), base);
     assert.equal(hash(engineVmXml.replace('not these', 'not those')), base);
+    const period = /\s*<stats period='5'\/>/;
+    assert.match(engineVmXml, period);
+    assert.equal(hash(engineVmXml.replace(period, '')), base, "the balloon period is the agent's own doing");
     assert.notEqual(hash(engineVmXml.replace('vnet3', 'vnet4')), base);
     assert.ok(BigInt(base) >= 0n && BigInt(base) < 2n ** 63n);
     // printf '' | sha256sum: e3b0c44298fc1c14...
