@@ -57,11 +57,17 @@ export function adopt(
       detail: { ...(isPauseCode(pauseCode) && { pauseCode }), ...(exit && { exit }) },
       facts: {
         domain,
-        startedAtMs: metadata?.startTime === undefined ? clock.wallMs() : metadata.startTime * 1000,
+        startedAtMs: startedAtMs(registry, clock, domain),
         ...(metadata?.balloonTargetKiB !== undefined && { balloonTargetKiB: metadata.balloonTargetKiB }),
       },
     },
   );
+}
+
+/** As the metadata has it, unless this agent has seen that run of the domain end. */
+function startedAtMs(registry: Registry, clock: Clock, { id, metadata }: DomainDescription): number {
+  const startTimeSec = registry.get(id) ? undefined : metadata?.startTime;
+  return startTimeSec === undefined ? clock.wallMs() : startTimeSec * 1000;
 }
 
 /** The exit record that was left in the metadata of a domain that is shut off. */

@@ -15,6 +15,7 @@ import { engineTime } from '../util/time.js';
 import { nameOf, notConnected, textOf } from './operation.js';
 import type { OperationsParts } from './operation.js';
 import { Slots } from './parallel.js';
+import { markStart } from './start-metadata.js';
 
 /** VM.create's result; statusTime as in the record (text, ms on the engine's clock). */
 export interface CreateResult {
@@ -105,11 +106,12 @@ export class Creation {
 
   async #start(start: Start): Promise<void> {
     const { hypervisor, registry, clock } = this.parts;
-    const { id, xml, metadata } = start.domain;
+    const { id, metadata } = start.domain;
+    const parse = (xml: string): DomainDescription => hypervisor.parseXml(xml);
     const paused = metadata?.launchPaused ?? false;
     this.#checkCancelled(start);
     await this.#removeStale(start);
-    await hypervisor.define(prepareDomainXml(xml));
+    await hypervisor.define(markStart(start.domain, clock.wallMs() / 1000, parse));
     this.#checkCancelled(start);
     start.launching = true;
     await this.#launch(id, paused);
@@ -170,14 +172,6 @@ export class Creation {
   async #kill({ domain }: Start): Promise<void> {
     await this.parts.hypervisor.destroy(domain.id, { graceful: false }).catch(() => undefined);
   }
-}
-
-/**
- * The domain XML as it goes to libvirt. The place for all that the host has to fill in or take out; at present
- * nothing is.
- */
-export function prepareDomainXml(xml: string): string {
-  return xml;
 }
 
 function isUnanswered(error: unknown): boolean {

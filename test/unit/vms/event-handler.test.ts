@@ -109,12 +109,14 @@ describe('a lifecycle event', () => {
   });
 
   it('STARTED of a VM that is Down makes a new VM of it, in the same record', async () => {
-    const harness = await withVm();
+    const harness = await withVm({ startTime: 1000 });
+    assert.equal(harness.vm(id).startedAtMs, 1_000_000);
     harness.hypervisor.act(id, 'kill');
     harness.hypervisor.act(id, 'start');
     await harness.rest();
     assert.deepEqual(harness.statuses(), ['Down', 'Up']);
     assert.equal(harness.vm(id).exit, undefined);
+    assert.equal(harness.vm(id).startedAtMs, harness.clock.wallMs(), 'the time in the metadata is the run before');
     assert.equal(harness.registry.size, 1);
   });
 });
