@@ -34,7 +34,7 @@ export function isPauseCode(text: string | undefined): text is PauseCode {
 }
 
 /** False for domains that must not be listed as VMs in their present state. */
-export function isAdoptable(domain: DomainDescription, state: DomainState): boolean {
+function isAdoptable(domain: DomainDescription, state: DomainState): boolean {
   if (domain.channels.includes(applianceChannel) || isStarting(state)) return false;
   return domain.metadata !== undefined || isActive(state);
 }
