@@ -8,6 +8,7 @@ import type { HypervisorErrorKind } from './hypervisor.js';
 const keyOfKind: Readonly<Record<Exclude<HypervisorErrorKind, 'failed'>, ErrorKey>> = {
   unavailable: 'resourceUnavailable',
   timeout: 'resourceUnavailable',
+  busy: 'resourceUnavailable',
   'no-domain': 'noVM',
   'invalid-state': 'unexpected',
   exists: 'exist',

@@ -17,6 +17,7 @@ export interface CallOptions {
 
 /**
  * - unavailable: no connection to the hypervisor now
+ * - busy: connected, but it was not sent, since too many calls before it are unanswered
  * - timeout: no answer within the deadline, or the domain's monitor is held by another call
  * - no-domain: the domain is gone
  * - invalid-state: the domain is not in a state that allows it (not running, already running ...)
@@ -25,6 +26,7 @@ export interface CallOptions {
  */
 export type HypervisorErrorKind =
   | 'unavailable'
+  | 'busy'
   | 'timeout'
   | 'no-domain'
   | 'invalid-state'

@@ -4,6 +4,9 @@
  *
  * Why 4: at 5 unanswered calls the daemon stops reading the socket, deaf even to the answers to its own pings.
  * For the same reason a call whose caller gave up keeps its slot until the late reply comes.
+ *
+ * Invariant: no call waits behind 4 that nobody waits for any more; it is refused at once. A call that was never
+ * sent ends with 'busy', never with 'timeout': its domain is not to blame, and it may be made again.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { HypervisorErrorKind } from '../domain/hypervisor.js';
@@ -57,12 +60,20 @@ export class CallWindow {
     return [...this.#inFlight.values()].filter(({ settled }) => settled).length;
   }
 
+  /** Calls sent and not answered, abandoned ones included. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
   /** A call submitted now would be sent at once. */
   get hasRoom(): boolean {
     return this.#inFlight.size < MAX_IN_FLIGHT;
   }
 
-  /** Resolves with the reply's whole packet; rejects with LibvirtError, or HypervisorError timeout or aborted. */
+  /**
+   * Resolves with the reply's whole packet; rejects with LibvirtError, or HypervisorError 'timeout', 'aborted',
+   * 'unavailable', or 'busy' where it was not sent.
+   */
   submit(request: CallRequest): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const call = this.#pending(request, resolve, reject);
@@ -72,6 +83,7 @@ export class CallWindow {
       }
       (request.procedure.priority ? this.#priority : this.#ordinary).push(call);
       this.#pump();
+      this.#refuseIfStuck();
     });
   }
 
@@ -105,9 +117,10 @@ export class CallWindow {
   ): PendingCall {
     const { clock } = this.deps;
     const { deadlineMs, signal } = request;
-    const onAbort = (): void => this.#giveUp(call, aborted(request));
+    const onAbort = (): void => this.#giveUp(call, () => aborted(request));
+    const expired = (sent: boolean): HypervisorError => (sent ? timedOut(request) : this.#notSent(request));
     const cancelTimer = Number.isFinite(deadlineMs)
-      ? clock.after(Math.max(0, deadlineMs), () => this.#giveUp(call, timedOut(request)))
+      ? clock.after(Math.max(0, deadlineMs), () => this.#giveUp(call, expired))
       : undefined;
     signal?.addEventListener('abort', onAbort, { once: true });
     const call: PendingCall = {
@@ -127,12 +140,26 @@ export class CallWindow {
     return call;
   }
 
-  #giveUp(call: PendingCall, error: HypervisorError): void {
-    for (const queue of [this.#priority, this.#ordinary]) {
-      const at = queue.indexOf(call);
-      if (at >= 0) queue.splice(at, 1);
-    }
-    call.settle(error);
+  #giveUp(call: PendingCall, errorOf: (sent: boolean) => HypervisorError): void {
+    const queue = [this.#priority, this.#ordinary].find((each) => each.includes(call));
+    queue?.splice(queue.indexOf(call), 1);
+    call.settle(errorOf(queue === undefined));
+    this.#refuseIfStuck();
+  }
+
+  /** Slots that only late replies can free may be taken for ever. */
+  #refuseIfStuck(): void {
+    if (this.hasRoom || this.abandoned < this.#inFlight.size) return;
+    for (const { request, settle } of [...this.#priority.splice(0), ...this.#ordinary.splice(0)])
+      settle(this.#notSent(request));
+  }
+
+  #notSent({ label }: CallRequest): HypervisorError {
+    const before = [...this.#inFlight.values()].map(({ request }) => request.label).join(', ');
+    return new HypervisorError(
+      'busy',
+      `${label} was not sent: libvirt has not answered the calls before it (${before})`,
+    );
   }
 
   #measure(call: PendingCall, outcome: Buffer | HypervisorError): void {

@@ -128,6 +128,11 @@ export class Connection {
     return this.#window.abandoned;
   }
 
+  /** Calls that the daemon has not answered, abandoned ones included. */
+  get callsInFlight(): number {
+    return this.#window.inFlight;
+  }
+
   readonly call: TypedCall = async (name, args, options) => {
     const packet = await this.callRaw(name, args, options);
     try {
@@ -184,6 +189,8 @@ export class Connection {
   }
 
   #dispatch(header: PacketHeader, packet: Buffer): void {
+    // One packet may have ended the connection; others came with it.
+    if (this.#state !== 'open' && this.#state !== 'connecting') return;
     if (header.program === Program.keepalive) {
       const ping = header.type === PacketType.event && header.procedure === Keepalive.ping;
       if (ping) this.socket.write(keepalivePacket(Keepalive.pong));

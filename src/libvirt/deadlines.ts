@@ -7,7 +7,8 @@ import type { ProcedureName } from './procedures.js';
 const DEFAULT_MS = 10_000;
 const QUICK_MS = 5000;
 const STATS_MS = 7000;
-const LIFECYCLE_MS = 30_000;
+/** Where another call holds the VM's job, libvirt gives up after 30 s and says so: worth waiting for. */
+const LIFECYCLE_MS = 35_000;
 /** Stopping a QEMU that no longer reacts takes libvirt 11.5 s. */
 const DESTROY_MS = 40_000;
 /** Ends with the job; stop it by DOMAIN_ABORT_JOB, give up by an AbortSignal. */

@@ -76,6 +76,7 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #free: Lane;
   readonly #backed: Lane;
   readonly #verbs: Lane;
+  readonly #destroy: Lane;
   readonly #stats: StatsSource;
   readonly #list: DomainList;
 
@@ -88,6 +89,7 @@ export class LibvirtHypervisor implements Hypervisor {
     this.#free = new Lane({ name: 'free', target }, connectionDeps);
     this.#backed = new Lane({ name: 'backed', target }, connectionDeps);
     this.#verbs = new Lane({ name: 'verbs', target }, connectionDeps);
+    this.#destroy = new Lane({ name: 'destroy', target }, connectionDeps);
     this.#stats = new StatsSource(this.#handles, metrics, packets);
     this.#list = new DomainList(this.#handles, metrics);
   }
@@ -115,6 +117,7 @@ export class LibvirtHypervisor implements Hypervisor {
       this.#free.stop(),
       this.#backed.stop(),
       this.#verbs.stop(),
+      this.#destroy.stop(),
     ]);
   }
 
@@ -180,7 +183,7 @@ export class LibvirtHypervisor implements Hypervisor {
 
   async destroy(id: VmId, how: { readonly graceful: boolean }, options?: CallOptions): Promise<void> {
     const flags = how.graceful ? DestroyFlag.graceful : 0;
-    await this.#priority.call('DOMAIN_DESTROY_FLAGS', this.#on(id, flags), options);
+    await this.#destroy.call('DOMAIN_DESTROY_FLAGS', this.#on(id, flags), options);
   }
 
   async define(xml: string, options?: CallOptions): Promise<DomainRef> {
@@ -217,7 +220,8 @@ export class LibvirtHypervisor implements Hypervisor {
       return parseDomainXml(xml);
     } catch (error) {
       if (error instanceof HypervisorError) throw error;
-      throw new HypervisorError('failed', `this is no domain XML: ${String(error)}`, { cause: error });
+      const fault = error instanceof Error ? error.message : String(error);
+      throw new HypervisorError('failed', `this is no domain XML: ${fault}`, { cause: error });
     }
   }
 

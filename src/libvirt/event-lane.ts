@@ -130,7 +130,9 @@ export class EventLane {
       try {
         call(listener);
       } catch (error) {
-        this.deps.log.error({ err: error }, 'a listener of the hypervisor failed');
+        this.deps.limiter.run('failing listener', (swallowed) =>
+          this.deps.log.error({ err: error, swallowed }, 'a listener of the hypervisor failed'),
+        );
       }
     }
   }

@@ -17,7 +17,7 @@ export type Ask = <T>(
 ) => Promise<T | undefined>;
 
 /** No further call about this domain, or about any, can succeed. */
-const FATAL: ReadonlySet<HypervisorErrorKind> = new Set(['unavailable', 'aborted', 'no-domain']);
+const FATAL: ReadonlySet<HypervisorErrorKind> = new Set(['unavailable', 'busy', 'aborted', 'no-domain']);
 
 export function asking(call: TypedCall, id: VmId, options?: CallOptions): Ask {
   const dom: DomainHandle = { name: '', uuid: id, id: -1 };

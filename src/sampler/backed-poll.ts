@@ -11,6 +11,7 @@ import {
   HypervisorError,
   type ControlInfo,
   type Hypervisor,
+  type HypervisorErrorKind,
   type StatsRequest,
 } from '../domain/hypervisor.js';
 import { StatsGroup, type StatsBatch } from '../domain/stats.js';
@@ -21,6 +22,8 @@ import type { TrackedVm } from './tracked-vms.js';
 /** The vcpu group is two thirds of a record's bytes and tells only a count that hardly ever changes. */
 const VCPU_EVERY = 4;
 const CONTROL_INFO_DEADLINE_MS = 1000;
+/** Failures that say nothing of the domains asked for. */
+const notTheDomains: ReadonlySet<HypervisorErrorKind> = new Set(['unavailable', 'aborted', 'busy']);
 
 export interface BackedCycle {
   readonly number: number;
@@ -93,7 +96,7 @@ export class BackedPoll {
       batch = await hypervisor.stats(request(shard, withVcpu), { deadlineMs, signal: cycle.signal });
     } catch (error) {
       if (!(error instanceof HypervisorError)) throw error;
-      return error.kind === 'unavailable' || error.kind === 'aborted' ? undefined : error;
+      return notTheDomains.has(error.kind) ? undefined : error;
     }
     await cycle.accept(batch, stampMs);
     return undefined;

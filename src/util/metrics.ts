@@ -22,9 +22,14 @@ const table = {
     help: 'Connections re-established after a loss',
     labels: ['lane'],
   },
+  libvirt_set_aside_total: {
+    type: 'counter',
+    help: 'Connections replaced by fresh ones because calls on them hang',
+    labels: ['lane'],
+  },
   libvirt_calls_total: { type: 'counter', help: 'Finished calls', labels: ['lane', 'result'] },
   libvirt_call_seconds: { type: 'histogram', help: 'Duration of calls', labels: ['lane'], buckets: seconds },
-  libvirt_late_replies_total: { type: 'counter', help: 'Answers that came after their deadline' },
+  libvirt_late_replies_total: { type: 'counter', help: 'Answers that came after their caller had given up' },
   libvirt_malformed_total: {
     type: 'counter',
     help: 'Packets that could not be decoded, by kind',

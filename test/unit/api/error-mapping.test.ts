@@ -7,6 +7,7 @@ import { Fixture, idA } from './fixture.js';
 
 const codes: Readonly<Record<HypervisorErrorKind, number>> = {
   unavailable: 40,
+  busy: 40,
   timeout: 40,
   'no-domain': 1,
   'invalid-state': 16,

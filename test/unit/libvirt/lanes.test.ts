@@ -2,22 +2,27 @@ import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { HypervisorError } from '../../../src/domain/hypervisor.js';
+import type { VmId } from '../../../src/domain/ids.js';
 import { Lane } from '../../../src/libvirt/lanes.js';
 import type { LaneHooks } from '../../../src/libvirt/lanes.js';
 import type { LibvirtTarget } from '../../../src/libvirt/uri.js';
 import { RateLimiter, silentLogger } from '../../../src/util/log.js';
 import { createMetrics } from '../../../src/util/metrics.js';
+import type { Metrics } from '../../../src/util/metrics.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { DaemonFault, FakeDaemon } from './fake-daemon.js';
+import { wr1 } from './golden-packets.js';
 
 let daemon: FakeDaemon;
 let clock: ManualClock;
 let lanes: Lane[];
+let metrics: Metrics;
 
 beforeEach(() => {
   daemon = new FakeDaemon();
   clock = new ManualClock();
   lanes = [];
+  metrics = createMetrics();
 });
 
 afterEach(async () => {
@@ -29,7 +34,7 @@ afterEach(async () => {
 function lane(hooks: LaneHooks = {}, persistent = false, target: LibvirtTarget = daemon.target): Lane {
   const created = new Lane(
     { name: persistent ? 'events' : 'free', target, persistent, hooks },
-    { clock, log: silentLogger, metrics: createMetrics(), limiter: new RateLimiter(clock) },
+    { clock, log: silentLogger, metrics, limiter: new RateLimiter(clock) },
   );
   lanes.push(created);
   return created;
@@ -75,7 +80,7 @@ describe('a lane that connects on demand', () => {
     await daemon.start();
     const call = assert.rejects(
       lane().call('CONNECT_GET_TYPE', undefined, { deadlineMs: 2000 }),
-      (error: unknown) => error instanceof HypervisorError && error.kind === 'timeout',
+      (error: unknown) => error instanceof HypervisorError && error.kind === 'unavailable',
     );
     await daemon.receives('AUTH_LIST');
     await clock.advance(2000);
@@ -83,7 +88,96 @@ describe('a lane that connects on demand', () => {
   });
 });
 
+describe('a lane on which calls hang', () => {
+  const dom = { name: 'vm1', uuid: wr1 as VmId, id: 7 };
+
+  const connections = (): number => daemon.sockets.size;
+
+  async function hang(onLane: Lane, count: number): Promise<void> {
+    const before = daemon.calls('DOMAIN_SUSPEND').length;
+    const calls = Array.from({ length: count }, () =>
+      assert.rejects(
+        onLane.call('DOMAIN_SUSPEND', { dom }, { deadlineMs: 5000 }),
+        (error: unknown) => error instanceof HypervisorError && error.kind === 'timeout',
+      ),
+    );
+    await daemon.receives('DOMAIN_SUSPEND', before + count);
+    await clock.advance(5000);
+    await Promise.all(calls);
+  }
+
+  it('goes on with a fresh connection, and closes the old one when its replies have come', async () => {
+    daemon.silence('DOMAIN_SUSPEND');
+    await daemon.start();
+    const verbs = lane();
+    await hang(verbs, 4);
+    assert.deepEqual(await verbs.call('CONNECT_GET_TYPE', undefined), { type: 'QEMU' });
+    assert.equal(daemon.sockets.size, 2);
+
+    for (const call of daemon.calls('DOMAIN_SUSPEND')) daemon.reply(call, 'DOMAIN_SUSPEND', undefined);
+    while (connections() > 1) {
+      await verbs.call('CONNECT_GET_TYPE', undefined);
+      await new Promise(setImmediate);
+    }
+    assert.equal(daemon.calls('CONNECT_OPEN').length, 2);
+    const { values } = await metrics.libvirt_set_aside_total.get();
+    assert.deepEqual(
+      values.map(({ value }) => value),
+      [1],
+    );
+    assert.equal((await metrics.libvirt_reconnects_total.get()).values.length, 0, 'nothing was lost');
+  });
+
+  it('holds no more than eight calls, and then refuses at once', async () => {
+    daemon.silence('DOMAIN_SUSPEND');
+    await daemon.start();
+    const verbs = lane();
+    for (const count of [1, 1, 2, 4]) await hang(verbs, count);
+    assert.equal(daemon.sockets.size, 3, 'two set aside with two calls each, and one with four');
+    await assert.rejects(
+      verbs.call('CONNECT_GET_TYPE', undefined),
+      (error: unknown) => error instanceof HypervisorError && error.kind === 'busy',
+    );
+    assert.equal(daemon.sockets.size, 3);
+  });
+
+  it('loses nothing of the fresh connection when the old one is lost', async () => {
+    daemon.silence('DOMAIN_SUSPEND');
+    await daemon.start();
+    const lost: Error[] = [];
+    const verbs = lane({ lost: (error) => lost.push(error) });
+    await hang(verbs, 4);
+    await verbs.call('CONNECT_GET_TYPE', undefined);
+    const fresh = verbs.connection;
+    const [old] = daemon.calls('DOMAIN_SUSPEND');
+    old!.socket.destroy();
+    while (connections() > 1) await new Promise(setImmediate);
+    assert.deepEqual(await verbs.call('CONNECT_GET_TYPE', undefined), { type: 'QEMU' });
+    assert.equal(verbs.connection, fresh);
+    assert.equal(lost.length, 0);
+  });
+});
+
 describe('a lane that stays connected', () => {
+  it('asks a daemon that lets it in and dies ever more slowly', async () => {
+    await daemon.start();
+    let next: () => void = () => undefined;
+    const events = lane({ lost: () => next(), ready: () => next() }, true);
+    await events.start();
+    for (const pauseMs of [50, 100, 200]) {
+      const lost = new Promise<void>((resolve) => (next = resolve));
+      for (const socket of daemon.sockets) socket.destroy();
+      await lost;
+      const opens = daemon.calls('CONNECT_OPEN').length;
+      await clock.advance(pauseMs - 1);
+      assert.equal(clock.pendingTimers, 1, 'it waits');
+      assert.equal(daemon.calls('CONNECT_OPEN').length, opens);
+      const ready = new Promise<void>((resolve) => (next = resolve));
+      await clock.advance(1);
+      await ready;
+    }
+  });
+
   it('tries until the daemon is there, a second apart at most', async () => {
     let failures = 0;
     let ready: () => void = () => undefined;

@@ -267,6 +267,17 @@ describe('a call that fails', () => {
     await sampler.stop();
   });
 
+  it('is held against nobody, nor repeated, where it was not even sent', async () => {
+    const { sampler, start, advance, hypervisor, health } = setUp(2, { shardSize: 1 });
+    hypervisor.failure = new HypervisorError('busy', 'the calls before it hang');
+    await start();
+    await advance(15_000);
+    assert.equal(hypervisor.idsAsked('backed').length, 4, 'two VMs in two cycles');
+    assert.equal(hypervisor.controlInfoCalls, 0);
+    assert.deepEqual(health, []);
+    await sampler.stop();
+  });
+
   it('does not hold up the monitor-backed figures where it is the monitor-free one', async () => {
     const { sampler, start, advance, hypervisor, one } = setUp(2);
     await start();
