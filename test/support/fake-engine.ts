@@ -19,6 +19,8 @@ export type StatusGroup = 'running' | 'paused' | 'off';
 export interface FakeEngineOptions {
   /** Pause between polls; an engine's 15 s is too long for most tests. */
   readonly pollIntervalMs?: number;
+  /** VMs that the comparison with the truth is about; default all. Other people's VMs may run on the host. */
+  readonly concerns?: (vmId: string) => boolean;
 }
 
 export class FakeEngine {
@@ -31,8 +33,10 @@ export class FakeEngine {
   #polls = 0;
   #resumptions = 0;
   #lastRecords = new Map<string, VmRecord>();
+  readonly #concerns: (vmId: string) => boolean;
 
   constructor(address: string, options: FakeEngineOptions = {}) {
+    this.#concerns = options.concerns ?? (() => true);
     this.monitor = new VmMonitor(address, {
       pollIntervalMs: options.pollIntervalMs ?? 1000,
       maxRetryMs: 500,
@@ -135,7 +139,7 @@ export class FakeEngine {
 
   #differences(truth: Truth): string[] {
     const ids = new Set([...truth.keys(), ...this.monitor.vms.keys()]);
-    return [...ids].flatMap((id) => {
+    return [...ids].filter(this.#concerns).flatMap((id) => {
       const status = this.monitor.vms.get(id)?.status;
       const [told, real] = [statusGroup(status), truth.get(id) ?? 'off'];
       return told === real ? [] : [`${id}: engine has ${status ?? 'nothing'}, truth is ${real}`];

@@ -5,7 +5,7 @@
  * VDSM_AGENT_REQUIRE_LIBVIRT=1 turns "absent" from a visible skip into a failure. The daemon is only restarted with
  * VDSM_AGENT_RESTART_LIBVIRTD=1, which .ci/run sets where it started the daemon itself.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -22,6 +22,19 @@ export const restartAllowed = process.env['VDSM_AGENT_RESTART_LIBVIRTD'] === '1'
 export function skipWithoutLibvirt(): string | false {
   if (libvirtRequired || existsSync(LIBVIRT_SOCKET)) return false;
   return `no libvirtd on this machine (${LIBVIRT_SOCKET} is absent)`;
+}
+
+/**
+ * Value for `skip` of a suite whose agent would also adopt the domains of others, and set their balloon period: false
+ * where none runs, or where libvirt is required (a machine for tests).
+ */
+export function skipWithOthers(prefix: string): string | false {
+  if (libvirtRequired) return false;
+  const names = execFileSync('virsh', ['-q', '-c', 'qemu:///system', 'list', '--name'], { encoding: 'utf8' });
+  const others = names.split('\n').filter((name) => name !== '' && !name.startsWith(prefix));
+  return others.length === 0
+    ? false
+    : `other domains run here, which the agent would adopt: ${others.join(', ')}`;
 }
 
 /** Value for `skip` of a test that restarts libvirtd. */
