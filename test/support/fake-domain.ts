@@ -59,7 +59,8 @@ export function withBalloonPeriod(xml: string, periodSec: number): string {
 
 /** @throws HypervisorError 'failed' for what is no domain */
 export function describeXml(xml: string): DomainDescription {
-  const text = (tag: string): string | undefined => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(xml)?.[1];
+  const text = (tag: string): string | undefined =>
+    new RegExp(`<${tag}(?: [^>]*)?>([^<]*)</${tag}>`).exec(xml)?.[1];
   const id = parseVmId(text('uuid'));
   const name = text('name');
   const balloonPeriod = /<stats period='(\d+)'/.exec(xml)?.[1];
@@ -72,7 +73,7 @@ export function describeXml(xml: string): DomainDescription {
     name,
     type: 'kvm',
     xml,
-    devicesHash: String(xml.length),
+    devicesHash: String(xml.length - xml.indexOf('<devices>')),
     memoryKiB: 1024,
     currentMemoryKiB: 1024,
     vcpus: 1,
@@ -85,7 +86,7 @@ export function describeXml(xml: string): DomainDescription {
     graphics: [],
     channels: /<target name='([^']+)'/.exec(xml)?.slice(1) ?? [],
     guestAgentConnected: false,
-    ...(xml.includes('<ovirt-vm:vm>') && { metadata: metadataOf(text) }),
+    ...(/<ovirt-vm:vm[ >]/.test(xml) && { metadata: metadataOf(text) }),
   };
 }
 

@@ -22,6 +22,19 @@ describe('VM.create', () => {
     assert.equal(harness.vm(id).vcpuPeriod, 100_000);
   });
 
+  for (const managed of [true, false]) {
+    it(`leaves a managed VM with its age to the next agent, ${managed ? 'with' : 'without'} metadata of the caller`, async () => {
+      const first = await new Harness().start();
+      await first.clock.advance(90_000);
+      first.operations.create(domainXml(id, 'vm-1', { managed }));
+      await first.rest();
+      const next = await new Harness(first.hypervisor).start();
+      assert.equal(next.vm(id).external, false);
+      assert.equal(next.vm(id).startedAtMs, first.clock.wallMs());
+      assert.notEqual(next.clock.wallMs(), first.clock.wallMs());
+    });
+  }
+
   for (const events of ['held', 'lost'] as const) {
     it(`needs none of libvirt's events: they come ${events}`, async () => {
       const harness = await new Harness().start();
