@@ -39,9 +39,9 @@ async function runSuite(folder, concurrency) {
   const stream = run({ files, concurrency, timeout: 600_000 });
   const leaf = (data) => data.details?.type !== 'suite';
   stream.on('test:pass', (data) => {
-    if (!leaf(data)) return;
+    // A suite that is skipped reports none of its tests: it counts as one.
     if (data.skip !== undefined) total.skipped++;
-    else total.passed++;
+    else if (leaf(data)) total.passed++;
   });
   stream.on('test:fail', (data) => {
     // A file that dies before it reports a test is a failure as well.
