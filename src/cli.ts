@@ -4,10 +4,11 @@
  * word, as other tools do; Ctrl-C ends `events` in good order and everything else at once.
  */
 import { readFile } from 'node:fs/promises';
+import { addAbortSignal } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { WriteStream } from 'node:tty';
 import { runCli } from './client/cli/run.js';
-import { UsageError } from './client/cli/io.js';
+import { ExitCode, UsageError } from './client/cli/io.js';
 import type { CliIo, TextOutput } from './client/cli/io.js';
 import { cliEnvironment } from './config.js';
 
@@ -18,7 +19,10 @@ process.once('SIGTERM', () => interrupted.abort());
 
 function output(stream: WriteStream): TextOutput {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE') {
+      process.exitCode = ExitCode.output;
+      if (stream !== process.stderr) io.err.write(`vdsm-client: cannot write: ${error.message}\n`);
+    }
     interrupted.abort();
   });
   const isTerminal = stream.isTTY;
@@ -37,7 +41,7 @@ const io: CliIo = {
   err: output(process.stderr),
   interrupted: interrupted.signal,
   async readFile(path) {
-    if (path === '-') return text(process.stdin);
+    if (path === '-') return text(addAbortSignal(interrupted.signal, process.stdin));
     try {
       return await readFile(path, 'utf8');
     } catch (error) {
@@ -48,4 +52,5 @@ const io: CliIo = {
   },
 };
 
-process.exitCode = await runCli(process.argv.slice(2), io, { address });
+const exitCode = await runCli(process.argv.slice(2), io, { address });
+process.exitCode ??= exitCode;

@@ -17,12 +17,17 @@ export async function callVerb(
   verb: { readonly name: string; readonly spec: VerbSpec },
   input: { readonly words: readonly string[]; readonly file: string | undefined },
 ): Promise<void> {
-  const base = input.file === undefined ? {} : parseParameterFile(await io.readFile(input.file), input.file);
+  const base =
+    input.file === undefined ? {} : parseParameterFile(await io.readFile(input.file), fileLabel(input.file));
   const params = await parseParameters(verb.spec, input.words, base, (path) => io.readFile(path));
   const result = await withClient(io, target, (client) =>
     client.call(verb.name, params, { signal: io.interrupted }),
   );
   io.out.write(`${JSON.stringify(result, null, io.out.isTerminal ? 2 : undefined)}\n`);
+}
+
+function fileLabel(path: string): string {
+  return path === '-' ? 'standard input' : path;
 }
 
 export async function withClient<Result>(

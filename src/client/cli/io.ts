@@ -11,6 +11,8 @@ export const ExitCode = {
   usage: 2,
   /** No connection, or no answer in time. */
   connection: 3,
+  /** The output could not be written: a full disk, not a reader that has seen enough. */
+  output: 4,
   /** Ended by Ctrl-C before the answer; 128 + SIGINT as shells have it. */
   interrupted: 130,
 } as const;

@@ -42,15 +42,15 @@ export async function parseParameters(
 }
 
 /** @throws UsageError where the text is no JSON object */
-export function parseParameterFile(text: string, path: string): Params {
+export function parseParameterFile(text: string, label: string): Params {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new UsageError(`${path} is no valid JSON: ${(error as Error).message}`);
+    throw new UsageError(`${label} is no valid JSON: ${(error as Error).message}`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UsageError(`${path} holds no JSON object of parameters`);
+    throw new UsageError(`${label} holds no JSON object of parameters`);
   }
   return value as Params;
 }

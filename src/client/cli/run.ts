@@ -29,6 +29,7 @@ Exit codes:
   1  the agent answered with an error
   2  wrong usage; nothing was sent
   3  no connection, or no answer in time
+  4  the output could not be written
 
 Examples:
   vdsm-client list
@@ -55,7 +56,7 @@ function buildProgram(io: CliIo, defaults: CliDefaults): Command {
     .configureOutput({
       writeOut: (text) => io.out.write(text),
       writeErr: (text) => io.err.write(text),
-      outputError: (text, write) => write(`vdsm-client: ${text.replace(/^error: /, '')}`),
+      outputError: (text, write) => write(`vdsm-client: ${oneLine(text.replace(/^error: /, ''))}\n`),
       getOutHelpWidth: () => io.out.columns ?? 80,
       getErrHelpWidth: () => io.err.columns ?? 80,
       getOutHasColors: () => io.out.colours,
@@ -133,7 +134,7 @@ function inContext(error: unknown, name: string): unknown {
 }
 
 function report(error: unknown, io: CliIo): number {
-  const say = (text: string): void => io.err.write(`vdsm-client: ${text.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  const say = (text: string): void => io.err.write(`vdsm-client: ${oneLine(text)}\n`);
   if (error instanceof CommanderError) {
     // Commander has written its message, or the help that was asked for.
     return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
@@ -153,6 +154,10 @@ function report(error: unknown, io: CliIo): number {
   }
   say((error as NodeJS.ErrnoException).message);
   return ExitCode.usage;
+}
+
+function oneLine(text: string): string {
+  return text.trim().replaceAll(/\s*\n\s*/g, ' ');
 }
 
 function connectionText(error: ConnectionError): string {
@@ -183,7 +188,7 @@ function checkAddress(text: string): string {
 function checkSeconds(text: string): number {
   const seconds = Number(text);
   if (text.trim() === '' || !(seconds > 0 && seconds <= 86_400)) {
-    throw new InvalidArgumentError('It is a number of seconds above 0.');
+    throw new InvalidArgumentError('It is a number of seconds, above 0 and 86400 at most.');
   }
   return seconds;
 }
