@@ -1,7 +1,8 @@
 /**
  * Where an agent listens: the address forms that the command line and the library take, resolved to what `ws`
- * needs. Pure.
+ * needs; and how to get there. Pure.
  */
+import type { ConnectionOptions } from 'node:tls';
 
 /** VDSM's port. */
 export const DEFAULT_PORT = 54321;
@@ -13,6 +14,15 @@ export interface AgentAddress {
   readonly socketPath?: string;
   /** As people would write it, for messages. */
   readonly label: string;
+}
+
+/** Here and not beside `ws`, whose types a program that imports the client need not have. */
+export interface SocketOptions {
+  /** Default 10 s. */
+  readonly connectTimeoutMs?: number;
+  readonly signal?: AbortSignal;
+  /** For wss://: certificates and the like. */
+  readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername' | 'rejectUnauthorized'>;
 }
 
 /**

@@ -9,13 +9,13 @@ import { JSONRPCClient, createJSONRPCErrorResponse, isJSONRPCResponse } from 'js
 import type { JSONRPCResponse } from 'json-rpc-2.0';
 import { WebSocket } from 'ws';
 import type { VerbName, VerbParams, VerbResult } from '../protocol/verbs.js';
+import { tellAll } from '../util/listeners.js';
 import { systemClock } from '../util/time.js';
 import type { Clock } from '../util/time.js';
 import { parseAddress } from './address.js';
-import type { AgentAddress } from './address.js';
+import type { AgentAddress, SocketOptions } from './address.js';
 import { ConnectionError, DeadlineError, VdsmError } from './errors.js';
 import { openSocket } from './socket.js';
-import type { SocketOptions } from './socket.js';
 
 // With these, a program that imports the client can tell its failures apart.
 export { ConnectionError, DeadlineError, VdsmError } from './errors.js';
@@ -182,7 +182,7 @@ export class VdsmClient {
     if (message === undefined) {
       this.#invalidMessages++;
     } else if ('method' in message) {
-      for (const listener of [...this.#eventListeners]) listener(message);
+      tellAll(this.#eventListeners, (listener) => listener(message));
     } else {
       this.#rpc.receive(message);
     }
@@ -192,7 +192,7 @@ export class VdsmClient {
     this.#closeReason ||= closeText(code, reason);
     this.#cancelCloseGrace?.();
     this.#failPending();
-    for (const listener of [...this.#closeListeners]) listener(this.#closeReason);
+    tellAll(this.#closeListeners, (listener) => listener(this.#closeReason));
     this.#closeListeners.clear();
     this.#eventListeners.clear();
   }

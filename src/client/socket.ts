@@ -1,21 +1,12 @@
 /** Opens the WebSocket to an agent, over TCP, TLS or a UNIX socket. Knows nothing of what is said on it. */
 import { connect } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Clock } from '../util/time.js';
-import type { AgentAddress } from './address.js';
+import type { AgentAddress, SocketOptions } from './address.js';
 import { ConnectionError } from './errors.js';
 
 /** 6,000 records are about 13 MB; more than this is no sane answer. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
-
-export interface SocketOptions {
-  /** Default 10 s. */
-  readonly connectTimeoutMs?: number;
-  readonly signal?: AbortSignal;
-  /** For wss://: certificates and the like. */
-  readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername' | 'rejectUnauthorized'>;
-}
 
 /**
  * Resolves to an open socket without listeners.

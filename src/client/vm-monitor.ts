@@ -12,6 +12,7 @@
  * `synchronised` is false it shows what was last known.
  */
 import type { EventPosition } from '../protocol/schema-types.js';
+import { tellAll } from '../util/listeners.js';
 import { systemClock } from '../util/time.js';
 import type { Clock } from '../util/time.js';
 import { VdsmClient } from './client.js';
@@ -212,7 +213,7 @@ export class VmMonitor {
   }
 
   #tell(what: (listener: VmMonitorListener) => void): void {
-    for (const listener of [...this.#listeners]) what(listener);
+    tellAll(this.#listeners, what);
   }
 
   #pause(delayMs: number, signal: AbortSignal): Promise<void> {

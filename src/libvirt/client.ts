@@ -7,6 +7,7 @@
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions, DomainEvent } from '../domain/hypervisor.js';
 import type { StatsBatch } from '../domain/stats.js';
+import { tellAll } from '../util/listeners.js';
 import { RateLimiter, silentLogger } from '../util/log.js';
 import type { Logger } from '../util/log.js';
 import { createMetrics } from '../util/metrics.js';
@@ -14,7 +15,7 @@ import type { Metrics } from '../util/metrics.js';
 import { systemClock } from '../util/time.js';
 import type { Clock } from '../util/time.js';
 import { BulkStatsDecoder } from './bulk-stats.js';
-import type { Connection } from './connection.js';
+import type { Connection, ConnectionDeps } from './connection.js';
 import { dial } from './dial.js';
 import { translateEvent } from './domain-event-names.js';
 import { registerEvents } from './event-registration.js';
@@ -88,7 +89,7 @@ export class LibvirtClient {
   #connection!: Connection;
   #registration: Promise<void> | undefined;
 
-  private constructor(private readonly log: Logger) {}
+  private constructor(private readonly deps: ConnectionDeps) {}
 
   /**
    * @param uri qemu:///system, qemu:///session, test:///default, or with a socket: qemu+unix:///system?socket=PATH
@@ -97,15 +98,13 @@ export class LibvirtClient {
   static async connect(uri: string, options: ConnectOptions = {}): Promise<LibvirtClient> {
     const { clock = systemClock, log = silentLogger, metrics = createMetrics(), signal } = options;
     const target = parseLibvirtUri(uri, options.env ?? {});
-    const client = new LibvirtClient(log);
-    client.#connection = await dial(
-      { target, lane: 'client', readOnly: options.readOnly ?? false, signal },
-      { clock, log, metrics, limiter: new RateLimiter(clock) },
-      {
-        event: (header, packet) => client.#event(header, packet),
-        lost: (error) => client.#closeListeners.forEach((listener) => listener(error)),
-      },
-    );
+    const deps = { clock, log, metrics, limiter: new RateLimiter(clock) };
+    const client = new LibvirtClient(deps);
+    const request = { target, lane: 'client', readOnly: options.readOnly ?? false, signal };
+    client.#connection = await dial(request, deps, {
+      event: (header, packet) => client.#event(header, packet),
+      lost: (error) => tellAll(client.#closeListeners, (listener) => listener(error)),
+    });
     return client;
   }
 
@@ -115,7 +114,8 @@ export class LibvirtClient {
 
   /**
    * Calls a procedure by libvirt's name: `await client.call('DOMAIN_LOOKUP_BY_NAME', { name: 'web' })`.
-   * @throws LibvirtError for what the daemon answers; HypervisorError 'timeout', 'aborted' or 'unavailable'
+   * @throws LibvirtError for what the daemon answers; HypervisorError 'timeout', 'aborted', 'unavailable', or
+   *   'busy' where it was not sent because the calls before it hang
    */
   call<N extends ProcedureName>(name: N, args: Args<N>, options?: CallOptions): Promise<Result<N>> {
     const call: TypedCall = this.#connection.call;
@@ -142,8 +142,14 @@ export class LibvirtClient {
    */
   async onDomainEvent(listener: (event: DomainEvent) => void): Promise<() => void> {
     this.#domainListeners.add(listener);
-    this.#registration ??= registerEvents(this.#connection, this.log);
-    await this.#registration;
+    this.#registration ??= registerEvents(this.#connection, this.deps.log);
+    try {
+      await this.#registration;
+    } catch (error) {
+      this.#registration = undefined;
+      this.#domainListeners.delete(listener);
+      throw error;
+    }
     return () => this.#domainListeners.delete(listener);
   }
 
@@ -167,29 +173,22 @@ export class LibvirtClient {
   #event(header: PacketHeader, packet: Buffer): void {
     const { program, procedure } = header;
     const raw = { program, procedure, body: packet.subarray(HEADER_BYTES) };
-    for (const listener of this.#rawListeners) tell(listener, raw);
+    tellAll(this.#rawListeners, (listener) => listener(raw));
     if (this.#domainListeners.size === 0) return;
     const event = this.#translate(procedure, packet);
-    if (event) for (const listener of this.#domainListeners) tell(listener, event);
+    if (event) tellAll(this.#domainListeners, (listener) => listener(event));
   }
 
   #translate(procedure: number, packet: Buffer): DomainEvent | undefined {
     try {
       return translateEvent(procedure, new XdrReader(packet))?.event;
     } catch (error) {
-      this.log.warn({ procedure, err: error }, 'dropped an event that cannot be decoded');
+      const { limiter, log, metrics } = this.deps;
+      metrics.libvirt_malformed_total.inc({ kind: 'event' });
+      limiter.run('malformed event', (swallowed) =>
+        log.warn({ procedure, err: error, swallowed }, 'dropped an event that cannot be decoded'),
+      );
       return undefined;
     }
-  }
-}
-
-/** A listener's exception is thrown outside of the packet loop, which it must not break. */
-function tell<T>(listener: (event: T) => void, event: T): void {
-  try {
-    listener(event);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }

@@ -4,6 +4,8 @@ import type { VmId } from '../../../src/domain/ids.js';
 import { HypervisorError, LibvirtClient, Scalar, StatsGroup } from '../../../src/libvirt/client.js';
 import type { ConnectOptions, DomainEvent, RawEvent } from '../../../src/libvirt/client.js';
 import { eventPackets } from '../../../src/libvirt/domain-events.js';
+import { i32 } from '../../../src/libvirt/xdr-codecs.js';
+import { createMetrics } from '../../../src/util/metrics.js';
 import { ManualClock } from '../../support/manual-clock.js';
 import { FakeDaemon } from './fake-daemon.js';
 import { wr1 } from './golden-packets.js';
@@ -98,6 +100,51 @@ describe('LibvirtClient', () => {
     closing.onClose(() => assert.fail('close() was announced as a loss'));
     await closing.close();
     await assert.rejects(closing.call('CONNECT_GET_TYPE', undefined), HypervisorError);
+  });
+
+  it('registers again for the next listener where the first registration failed', async () => {
+    const clock = new ManualClock();
+    const client = await connect({ clock });
+    daemon.silence('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY');
+    const told: DomainEvent[] = [];
+    const failed = assert.rejects(
+      client.onDomainEvent((event) => told.push(event)),
+      HypervisorError,
+    );
+    const calls = await daemon.receives('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY', 4);
+    await clock.advance(10_000);
+    await failed;
+    daemon.answer('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY', () => ({ callbackId: 1 }));
+    for (const call of calls)
+      daemon.reply(call, 'CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY', { callbackId: 1 });
+    const answers = (): Promise<boolean> =>
+      client.call('CONNECT_GET_TYPE', undefined).then(
+        () => true,
+        () => false,
+      );
+    while (!(await answers())) await new Promise(setImmediate);
+
+    const second: DomainEvent[] = [];
+    await client.onDomainEvent((event) => second.push(event));
+    daemon.event(eventPackets.reboot, { callbackId: 1, dom });
+    await client.call('CONNECT_GET_TYPE', undefined);
+    assert.deepEqual([told.length, second.length], [0, 1]);
+  });
+
+  it('counts an event that cannot be decoded, and goes on', async () => {
+    const metrics = createMetrics();
+    const client = await connect({ metrics });
+    const told: DomainEvent[] = [];
+    await client.onDomainEvent((event) => told.push(event));
+    daemon.event({ procedure: eventPackets.reboot.procedure, codec: i32 }, 1);
+    daemon.event(eventPackets.reboot, { callbackId: 1, dom });
+    await client.call('CONNECT_GET_TYPE', undefined);
+    assert.equal(told.length, 1);
+    const { values } = await metrics.libvirt_malformed_total.get();
+    assert.deepEqual(
+      values.map(({ labels, value }) => [labels['kind'], value]),
+      [['event', 1]],
+    );
   });
 
   it('refuses a URI that it cannot use', async () => {
