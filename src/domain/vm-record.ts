@@ -175,6 +175,8 @@ function isSet(value: number | undefined): value is number {
   return value !== undefined && Number.isFinite(value) && value !== 0;
 }
 
+/** Digits only: an engine reads no exponents. */
 function integerText(value: number): string {
-  return Number.isFinite(value) ? String(Math.trunc(value)) : '0';
+  const whole = Math.trunc(value);
+  return Number.isSafeInteger(whole) ? String(whole) : '0';
 }

@@ -66,6 +66,9 @@ describe('the blocks of a VM record', () => {
     const down = statusBlock({ ...unset, internal: 'Down', status: 'Down' });
     assert.ok('timeOffset' in down && down.timeOffset === '7200');
     assert.equal(runningBlock({ ...unset, timeOffsetSec: 0 }, 0).timeOffset, '0');
+    for (const absurd of [1e21, NaN, -Infinity]) {
+      assert.equal(runningBlock({ ...unset, timeOffsetSec: absurd }, 0).timeOffset, '0');
+    }
   });
 
   it('leave out what has no value', () => {
