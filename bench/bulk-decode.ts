@@ -9,11 +9,9 @@
  *    same socket.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { BulkStatsDecoder } from '../src/libvirt/bulk-stats.js';
 import { procedures } from '../src/libvirt/procedures.js';
 import { HEADER_BYTES } from '../src/libvirt/wire.js';
@@ -22,6 +20,7 @@ import { packageRoot } from '../src/util/package-root.js';
 import { batchToPlain, plainRecord } from '../test/support/bulk-model.js';
 import { encodeReply, realisticRecord } from '../test/support/bulk-reply.js';
 import { percentile, quick, report } from './report.js';
+import { startSimulator } from './support/programs.js';
 
 const VMS = quick ? 100 : 500;
 const DECODINGS = quick ? 10 : 40;
@@ -105,26 +104,6 @@ function decoderRows(): (string | number)[][] {
       [`${name}: objects`, objects.toFixed(1), perVm(objects), (objects / ours).toFixed(1)],
     ];
   });
-}
-
-async function withSimulator<T>(use: (uri: string) => T): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), 'vdsm-agent-bulk-'));
-  const socket = join(folder, 'libvirt-sock');
-  const program = join(import.meta.dirname, '../src/simulator/process.js');
-  const args = [program, '--domains', String(VMS), '--socket', socket, '--with-parent'];
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  await new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', () => resolve());
-    child.once('exit', (code) => reject(new Error(`the simulator ended with ${String(code)}`)));
-  });
-  try {
-    return use(`qemu+unix:///system?socket=${socket}`);
-  } finally {
-    child.stdin.end();
-    await ended;
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 /** CPU of a whole process, user and system, and what it printed. */
@@ -217,9 +196,11 @@ report(
   decoderRows(),
 );
 process.stdout.write('\n');
+const simulator = await startSimulator(VMS);
 report(
   'bulk-client',
   `What CPU does a client spend per VM of a bulk call? ${VMS} simulated VMs`,
   ['client', 'us/VM', 'x ours'],
-  await withSimulator(clientRows),
+  clientRows(simulator.uri),
 );
+await simulator.stop();

@@ -1,6 +1,7 @@
 /**
  * One way of sampling in a process of its own: `sampling.js agent|naive URI WARM_UP CYCLES`, forked with a channel. Says
- * 'ready' before each cycle and waits for 'go'; sends the cycle's figures after it. Ends when all records were checked.
+ * 'ready' before each cycle and waits for 'go'; sends the cycle's figures after it. Ends when all records were checked,
+ * or with its parent.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -54,6 +55,7 @@ function check({ vms }: Way, text: string): void {
   }
 }
 
+process.once('disconnect', () => process.exit());
 const [name, uri = '', warmUp = '0', cycles = '0'] = process.argv.slice(2);
 const agent = await agentWay(uri);
 let way = agent;

@@ -1,4 +1,7 @@
-/** The programs that benchmarks start beside themselves, each ended by its process id: simulator, agent, bare server. */
+/**
+ * The programs that benchmarks start beside themselves, each ended by its process id: simulator, agent, bare server.
+ * What a benchmark that fails or is interrupted has not stopped ends with it, temporary folders included.
+ */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,6 +20,12 @@ export interface Simulator extends Program {
   readonly uri: string;
 }
 
+const leftovers = new Set<() => void>();
+process.once('exit', () => {
+  for (const tidy of leftovers) tidy();
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 async function firstLine(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     createInterface({ input: child.stdout! }).once('line', resolve);
@@ -24,11 +33,18 @@ async function firstLine(child: ChildProcess): Promise<string> {
   });
 }
 
-function stopper(child: ChildProcess): () => Promise<void> {
+function stopper(child: ChildProcess, folder?: string): () => Promise<void> {
   const exited = once(child, 'exit');
+  const tidy = (): void => {
+    child.kill('SIGKILL');
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  };
+  leftovers.add(tidy);
   return async () => {
     child.kill('SIGTERM');
     await exited;
+    tidy();
+    leftovers.delete(tidy);
   };
 }
 
@@ -39,16 +55,9 @@ export async function startSimulator(domains: number): Promise<Simulator> {
   const program = join(import.meta.dirname, '../../src/simulator/process.js');
   const args = [program, '--domains', String(domains), '--socket', socket, '--with-parent'];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const stop = stopper(child);
+  const stop = stopper(child, folder);
   await firstLine(child);
-  return {
-    pid: child.pid!,
-    uri: `qemu+unix:///system?socket=${socket}`,
-    async stop() {
-      await stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+  return { pid: child.pid!, uri: `qemu+unix:///system?socket=${socket}`, stop };
 }
 
 /** The agent on that simulator, listening on a loopback port of its own. */
