@@ -71,7 +71,7 @@ export class EventHandler {
         if (state === 'connected') registry.move(id, 'agent-connected');
       },
       'disk-change': rereadXml,
-      'tray-change': nothing,
+      'tray-change': rereadXml,
       'job-completed': ({ id }) => refresher.request(id, 'state'),
       'migration-iteration': nothing,
       'metadata-change': rereadXml,
