@@ -70,14 +70,15 @@ function startedAtMs(registry: Registry, clock: Clock, { id, metadata }: DomainD
   return startTimeSec === undefined ? clock.wallMs() : startTimeSec * 1000;
 }
 
-/** The exit record that was left in the metadata of a domain that is shut off. */
-function persistedExit(metadata: OvirtMetadata | undefined): ExitInfo | undefined {
-  const reason = metadata?.exitReason;
-  if (metadata === undefined || reason === undefined) return undefined;
+/**
+ * The exit record that was left in the metadata of a domain that is shut off. A reason that is none is not believed: beyond
+ * 32 bits it would void an engine's whole poll.
+ */
+function persistedExit(metadata: OvirtMetadata = {}): ExitInfo | undefined {
+  const { exitCode, exitReason: reason = -1, exitMessage } = metadata;
   const messages: Readonly<Record<number, string>> = exitMessages;
-  return {
-    code: metadata.exitCode === 0 ? 0 : 1,
-    reason,
-    message: metadata.exitMessage ?? messages[reason] ?? exitMessages[1],
-  };
+  const usual = messages[reason];
+  return usual === undefined
+    ? undefined
+    : { code: exitCode === 0 ? 0 : 1, reason, message: exitMessage ?? usual };
 }

@@ -33,9 +33,10 @@ describe('the first pass', () => {
     harness.hypervisor.addDomain(1, { state: 'shutoff', reason: 'shutdown' });
     harness.hypervisor.addDomain(2, { state: 'shutoff', reason: 'crashed' }, { exitReason: 6 });
     harness.hypervisor.addDomain(3, { state: 'shutoff', reason: 'shutdown' }, { managed: false });
+    harness.hypervisor.addDomain(4, { state: 'shutoff', reason: 'destroyed' }, { exitReason: 2 ** 40 });
     await harness.start();
     const exits = [...harness.registry.all()].map(({ exit }) => `${exit?.code}/${exit?.reason}`);
-    assert.deepEqual(exits, ['0/7', '0/6']);
+    assert.deepEqual(exits, ['0/7', '0/6', '0/6']);
     assert.equal(harness.vm(fakeId(2)).exit?.message, 'as the metadata says');
   });
 
