@@ -2,7 +2,7 @@
  * THE PORT: all that the agent asks of a hypervisor. libvirt/driver.ts implements it; nothing above knows libvirt.
  *
  * Every call takes CallOptions and rejects with a HypervisorError. A call that misses its deadline rejects with
- * kind 'timeout'; its late answer is counted and dropped.
+ * kind 'timeout', or with 'unavailable' or 'busy' where it was not sent yet; a late answer is counted and dropped.
  */
 import type { Service } from '../util/lifecycle.js';
 import type { DomainDescription } from './devices.js';

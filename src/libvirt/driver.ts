@@ -90,7 +90,7 @@ export class LibvirtHypervisor implements Hypervisor {
     this.#backed = new Lane({ name: 'backed', target }, connectionDeps);
     this.#verbs = new Lane({ name: 'verbs', target }, connectionDeps);
     this.#destroy = new Lane({ name: 'destroy', target }, connectionDeps);
-    this.#stats = new StatsSource(this.#handles, metrics, packets);
+    this.#stats = new StatsSource(this.#handles, connectionDeps);
     this.#list = new DomainList(this.#handles, metrics);
   }
 

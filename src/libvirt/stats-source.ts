@@ -1,19 +1,19 @@
 /**
  * Statistics of many domains as columns: libvirt's bulk call where it answers fully, per-domain calls where it
  * does not. libvirt's test driver and daemons without cgroups leave out the CPU time of running domains although
- * asked; that is noticed once and remembered.
+ * asked. That the bulk call is good is remembered; that it is not is believed for one answer, since a domain that was
+ * just ending may have looked so, and calls per domain are dear.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions, StatsRequest } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
 import { Scalar, SCALARS, StatsBatchBuilder, StatsGroup } from '../domain/stats.js';
 import type { StatsBatch } from '../domain/stats.js';
-import type { Metrics } from '../util/metrics.js';
 import { BulkStatsDecoder } from './bulk-stats.js';
+import type { ConnectionDeps } from './connection.js';
 import type { DomainHandles } from './domain-handles.js';
 import { domainStates, ListFlag, StatsFlag } from './enumerations.js';
 import type { Lane } from './lanes.js';
-import type { PacketPool } from './packet-pool.js';
 import { perDomainStats } from './per-domain-stats.js';
 import { HEADER_BYTES } from './wire.js';
 
@@ -21,15 +21,15 @@ const RUNNING = domainStates.indexOf('running');
 
 export class StatsSource {
   readonly #decoder: BulkStatsDecoder;
-  /** Whether the bulk call answers all that it is asked for. */
   #bulk: 'unknown' | 'full' | 'partial' = 'unknown';
 
   constructor(
     private readonly handles: DomainHandles,
-    private readonly metrics: Metrics,
-    private readonly packets: PacketPool,
+    private readonly deps: Pick<ConnectionDeps, 'log' | 'limiter' | 'metrics' | 'packets'>,
   ) {
-    this.#decoder = new BulkStatsDecoder({ onLayoutMiss: () => metrics.stats_layout_misses_total.inc() });
+    this.#decoder = new BulkStatsDecoder({
+      onLayoutMiss: () => deps.metrics.stats_layout_misses_total.inc(),
+    });
   }
 
   async stats(lane: Lane, request: StatsRequest, options?: CallOptions): Promise<StatsBatch> {
@@ -59,23 +59,30 @@ export class StatsSource {
     try {
       return this.#decoder.decode(packet, HEADER_BYTES);
     } catch (error) {
-      this.metrics.libvirt_malformed_total.inc({ kind: 'stats' });
+      const { limiter, log, metrics } = this.deps;
+      metrics.libvirt_malformed_total.inc({ kind: 'stats' });
+      limiter.run('malformed stats', (swallowed) =>
+        log.warn({ err: error, swallowed }, 'libvirt sent bulk statistics that cannot be decoded'),
+      );
       throw new HypervisorError('failed', "libvirt's bulk statistics are garbled", { cause: error });
     } finally {
       // A batch holds nothing of the packet.
-      this.packets.give(packet);
+      this.deps.packets?.give(packet);
     }
   }
 
-  /** One running domain tells for ever; a host that has none is looked at again next time. */
+  /** True where not one of the running domains has it, and there are some. */
   #lacksCpuTime(groups: number, batch: StatsBatch): boolean {
     if (this.#bulk === 'full' || (groups & StatsGroup.cpu) === 0) return false;
+    let running = 0;
     for (let vm = 0; vm < batch.vmCount; vm++) {
       if (batch.scalars[vm * SCALARS + Scalar.state] !== RUNNING) continue;
-      this.#bulk = Number.isNaN(batch.scalars[vm * SCALARS + Scalar.cpuTime]) ? 'partial' : 'full';
-      return this.#bulk === 'partial';
+      running++;
+      if (Number.isNaN(batch.scalars[vm * SCALARS + Scalar.cpuTime])) continue;
+      this.#bulk = 'full';
+      return false;
     }
-    return false;
+    return running > 0;
   }
 
   async #activeIds(lane: Lane, options?: CallOptions): Promise<VmId[]> {

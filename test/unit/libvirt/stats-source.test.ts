@@ -90,7 +90,17 @@ describe('the libvirt adapter’s statistics', () => {
       const batch = await hypervisor.stats({ groups, lane: 'backed' });
       assert.equal(batch.scalars[Scalar.cpuTime], 77);
     }
-    assert.equal(daemon.calls('CONNECT_GET_ALL_DOMAIN_STATS').length, 1, 'and remember it');
+    assert.equal(daemon.calls('DOMAIN_GET_INFO').length, 2);
+  });
+
+  it('come in bulk for good once a running domain had its CPU time, also after one that had none', async () => {
+    const ending = { ...record(false), dom: { ...dom, uuid: `00000000${wr1.slice(8)}` as VmId } };
+    const answers = [[ending], [ending, record(true)], [ending]];
+    daemon.answer('CONNECT_GET_ALL_DOMAIN_STATS', () => ({ records: answers.shift() ?? [] }));
+    daemon.answer('CONNECT_LIST_ALL_DOMAINS', () => ({ domains: [], ret: 0 }));
+    for (let round = 0; round < 3; round++) await hypervisor.stats({ groups, lane: 'backed' });
+    assert.equal(daemon.calls('CONNECT_GET_ALL_DOMAIN_STATS').length, 3);
+    assert.equal(daemon.calls('CONNECT_LIST_ALL_DOMAINS').length, 1, 'per domain in the first round only');
   });
 
   it('do not take a domain that is not running for a sign', async () => {
