@@ -5,8 +5,9 @@
  * Why 4: at 5 unanswered calls the daemon stops reading the socket, deaf even to the answers to its own pings.
  * For the same reason a call whose caller gave up keeps its slot until the late reply comes.
  *
- * Invariant: no call waits behind 4 that nobody waits for any more; it is refused at once. A call that was never
- * sent ends with 'busy', never with 'timeout': its domain is not to blame, and it may be made again.
+ * Invariant: behind 4 calls that nobody waits for any more, which may hang for ever, none waits for longer than half a
+ * second. A call that was never sent ends with 'busy', never with 'timeout': its domain is not to blame, and it may be
+ * made again.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { HypervisorErrorKind } from '../domain/hypervisor.js';
@@ -20,6 +21,8 @@ import { XdrReader } from './xdr.js';
 import type { XdrWriter } from './xdr.js';
 
 export const MAX_IN_FLIGHT = 4;
+/** A daemon that is only slow answers meanwhile. */
+const STUCK_GRACE_MS = 500;
 
 export interface CallRequest {
   readonly procedure: Procedure;
@@ -52,6 +55,7 @@ export class CallWindow {
   readonly #priority: PendingCall[] = [];
   readonly #ordinary: PendingCall[] = [];
   #nextSerial = 0;
+  #cancelRefusal: (() => void) | undefined;
 
   constructor(private readonly deps: CallWindowDeps) {}
 
@@ -83,7 +87,6 @@ export class CallWindow {
       }
       (request.procedure.priority ? this.#priority : this.#ordinary).push(call);
       this.#pump();
-      this.#refuseIfStuck();
     });
   }
 
@@ -108,6 +111,7 @@ export class CallWindow {
     const calls = [...this.#inFlight.values(), ...this.#priority.splice(0), ...this.#ordinary.splice(0)];
     this.#inFlight.clear();
     for (const call of calls) call.settle(error);
+    this.#watchForStuck();
   }
 
   #pending(
@@ -144,14 +148,22 @@ export class CallWindow {
     const queue = [this.#priority, this.#ordinary].find((each) => each.includes(call));
     queue?.splice(queue.indexOf(call), 1);
     call.settle(errorOf(queue === undefined));
-    this.#refuseIfStuck();
+    this.#watchForStuck();
   }
 
-  /** Slots that only late replies can free may be taken for ever. */
-  #refuseIfStuck(): void {
-    if (this.hasRoom || this.abandoned < this.#inFlight.size) return;
-    for (const { request, settle } of [...this.#priority.splice(0), ...this.#ordinary.splice(0)])
-      settle(this.#notSent(request));
+  /** Call it after every change of what is in flight or queued. */
+  #watchForStuck(): void {
+    const waiting = this.#priority.length + this.#ordinary.length;
+    if (waiting === 0 || this.abandoned < MAX_IN_FLIGHT) {
+      this.#cancelRefusal?.();
+      this.#cancelRefusal = undefined;
+      return;
+    }
+    this.#cancelRefusal ??= this.deps.clock.after(STUCK_GRACE_MS, () => {
+      this.#cancelRefusal = undefined;
+      for (const { request, settle } of [...this.#priority.splice(0), ...this.#ordinary.splice(0)])
+        settle(this.#notSent(request));
+    });
   }
 
   #notSent({ label }: CallRequest): HypervisorError {
@@ -172,11 +184,12 @@ export class CallWindow {
   #pump(): void {
     while (this.hasRoom) {
       const call = this.#priority.shift() ?? this.#ordinary.shift();
-      if (!call) return;
+      if (!call) break;
       const serial = this.#takeSerial();
       this.#inFlight.set(serial, call);
       this.deps.send(encodeCall(call.request, serial));
     }
+    this.#watchForStuck();
   }
 
   #takeSerial(): number {

@@ -13,7 +13,7 @@
  *
  * A connection on which calls hang is set aside for a fresh one, and closed when their replies have come. All
  * connections of a lane together hold 8 calls at most, for each that hangs costs the daemon one of its 20 workers,
- * and closing the connection does not give it back. Beyond that, calls are refused at once.
+ * and closing the connection does not give it back. Beyond that, calls are refused (see call-window.ts).
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions } from '../domain/hypervisor.js';

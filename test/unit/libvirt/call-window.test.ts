@@ -73,15 +73,16 @@ describe('calls of a connection', () => {
     assert.equal(connection.abandonedCalls, 4);
 
     fixture.daemon.answer('DOMAIN_GET_STATE', () => ({ state: 3, reason: 1 }));
+    const waiting = connection.call('DOMAIN_GET_STATE', onDom);
+    await fixture.clock.advance(499);
+    assert.equal(fixture.daemon.calls('DOMAIN_GET_STATE').length, 0, 'all four slots are still taken');
     fixture.daemon.reply(calls[0]!, 'DOMAIN_SUSPEND', undefined);
-    const isFree = (): boolean => connection.abandonedCalls < 4;
-    while (!isFree()) await new Promise(setImmediate);
-    assert.deepEqual(await connection.call('DOMAIN_GET_STATE', onDom), { state: 3, reason: 1 });
+    assert.deepEqual(await waiting, { state: 3, reason: 1 });
     assert.equal(await fixture.counter('libvirt_late_replies_total'), 1);
     assert.equal(connection.abandonedCalls, 3);
   });
 
-  it('are refused at once behind four that nobody waits for, by names of what hangs', async () => {
+  it('are refused behind four that nobody waits for, by names of what hangs', async () => {
     const connection = await fixture.open();
     fixture.daemon.silence('DOMAIN_SUSPEND');
     const stuck = [1, 2, 3, 4].map(() =>
@@ -91,8 +92,12 @@ describe('calls of a connection', () => {
     const queued = assert.rejects(connection.call('DOMAIN_RESUME', { dom }), refused);
     await fixture.daemon.receives('DOMAIN_SUSPEND', 4);
     await fixture.clock.advance(7000);
-    await Promise.all([...stuck, queued]);
-    await assert.rejects(connection.call('DOMAIN_RESUME', { dom }), refused);
+    await Promise.all(stuck);
+    await fixture.clock.advance(500);
+    await queued;
+    const another = assert.rejects(connection.call('DOMAIN_RESUME', { dom }), refused);
+    await fixture.clock.advance(500);
+    await another;
     assert.equal(fixture.daemon.calls('DOMAIN_RESUME').length, 0);
   });
 

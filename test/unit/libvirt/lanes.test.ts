@@ -134,10 +134,13 @@ describe('a lane on which calls hang', () => {
     const verbs = lane();
     for (const count of [1, 1, 2, 4]) await hang(verbs, count);
     assert.equal(daemon.sockets.size, 3, 'two set aside with two calls each, and one with four');
-    await assert.rejects(
+    const refused = assert.rejects(
       verbs.call('CONNECT_GET_TYPE', undefined),
       (error: unknown) => error instanceof HypervisorError && error.kind === 'busy',
     );
+    await new Promise(setImmediate);
+    await clock.advance(500);
+    await refused;
     assert.equal(daemon.sockets.size, 3);
   });
 
