@@ -13,6 +13,7 @@ import { HypervisorError } from '../domain/hypervisor.js';
 import type { HypervisorErrorKind } from '../domain/hypervisor.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
+import { secondsText } from './deadlines.js';
 import { errorPayload, LibvirtError } from './errors.js';
 import type { Procedure } from './procedure.js';
 import { PacketStatus, PacketType, PROTOCOL_VERSION } from './wire.js';
@@ -220,7 +221,7 @@ function decodeError(packet: Buffer, label: string): LibvirtError | undefined {
 }
 
 function timedOut({ label, deadlineMs }: CallRequest): HypervisorError {
-  return new HypervisorError('timeout', `libvirt did not answer ${label} within ${deadlineMs / 1000} s`);
+  return new HypervisorError('timeout', `libvirt did not answer ${label} within ${secondsText(deadlineMs)}`);
 }
 
 function aborted({ label, signal }: CallRequest): HypervisorError {

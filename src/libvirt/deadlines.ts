@@ -72,6 +72,11 @@ const deadlines: Partial<Record<ProcedureName, number>> = {
   DOMAIN_SNAPSHOT_DELETE: UNLIMITED,
 };
 
+/** For messages: what is left of a deadline after connecting has many digits. */
+export function secondsText(ms: number): string {
+  return `${Number((ms / 1000).toPrecision(3))} s`;
+}
+
 export function deadlineOf(name: ProcedureName): number {
   return deadlines[name] ?? DEFAULT_MS;
 }

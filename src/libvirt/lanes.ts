@@ -19,7 +19,7 @@ import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions } from '../domain/hypervisor.js';
 import { MAX_IN_FLIGHT } from './call-window.js';
 import type { Connection, ConnectionDeps, ConnectionListener } from './connection.js';
-import { deadlineOf } from './deadlines.js';
+import { deadlineOf, secondsText } from './deadlines.js';
 import type { Args, ProcedureName, TypedCall } from './procedures.js';
 import { dial } from './dial.js';
 import type { LibvirtTarget } from './uri.js';
@@ -147,7 +147,7 @@ export class Lane {
       if (signal?.aborted) onAbort();
       signal?.addEventListener('abort', onAbort, { once: true });
       const cancel = Number.isFinite(deadlineMs)
-        ? this.deps.clock.after(deadlineMs, () => giveUp('unavailable', `${deadlineMs / 1000} s passed`))
+        ? this.deps.clock.after(deadlineMs, () => giveUp('unavailable', `${secondsText(deadlineMs)} passed`))
         : undefined;
       void attempt.then(resolve, reject).finally(() => {
         cancel?.();
