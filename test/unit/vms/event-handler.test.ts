@@ -116,7 +116,11 @@ describe('a lifecycle event', () => {
     await harness.rest();
     assert.deepEqual(harness.statuses(), ['Down', 'Up']);
     assert.equal(harness.vm(id).exit, undefined);
-    assert.equal(harness.vm(id).startedAtMs, harness.clock.wallMs(), 'the time in the metadata is the run before');
+    assert.equal(
+      harness.vm(id).startedAtMs,
+      harness.clock.wallMs(),
+      'the time in the metadata is the run before',
+    );
     assert.equal(harness.registry.size, 1);
   });
 });
