@@ -1,9 +1,12 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 /**
  * vdsm-agent: configuration -> hypervisor -> registry -> sampler -> API -> listeners, and signals. Nothing else.
  *
  * Exit codes: 0 after SIGTERM or SIGINT, 1 where it could not start or met an error of its own, 2 for a wrong
  * command line or configuration.
+ *
+ * The flag above bounds V8's nursery at 4 MiB: 10 MB less memory at no measurable cost, since a cycle leaves little
+ * behind that lives (bench/footprint, bench/tick).
  */
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';

@@ -39,9 +39,9 @@ export class AgentProcess {
     });
   }
 
-  /** Starts `node <build>/src/main.js` with these arguments; it may not be listening yet. */
+  /** Starts <build>/src/main.js as an installed agent starts, by its first line; it may not be listening yet. */
   static spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): AgentProcess {
-    const child = spawn(process.execPath, [join(buildRoot, 'src/main.js'), ...args], {
+    const child = spawn(join(buildRoot, 'src/main.js'), args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
