@@ -6,7 +6,7 @@
  * and a key that has no value is left out, never null.
  */
 import type { DomainDescription } from './devices.js';
-import type { Vm, VmStatus } from './vm.js';
+import type { GuestInfo, Vm, VmStatus } from './vm.js';
 
 /** `status`, and for a Down VM why: with vmId that is its whole record (besides statusTime). */
 export type StatusBlock =
@@ -65,16 +65,6 @@ export interface SteadyBlock {
 
 /** `elapsedTime` in seconds since the guest's start. */
 export type RunningBlock = SteadyBlock & { readonly elapsedTime: string };
-
-export interface GuestBlock {
-  readonly username: string;
-  readonly session: string;
-  readonly memUsage: string;
-  readonly guestCPUCount: number;
-  readonly appsList: readonly string[];
-  readonly guestIPs: string;
-  readonly guestFQDN: string;
-}
 
 /**
  * `{status}`, and for a Down VM its exit record. A Down VM without exit information is an abnormal end (1/1): saying
@@ -140,7 +130,7 @@ function timeOffsetSec({ timeOffsetSec, domain }: Vm): number {
   return timeOffsetSec ?? domain?.clockAdjustmentSec ?? 0;
 }
 
-export function guestBlock(vm: Vm): GuestBlock {
+export function guestBlock(vm: Vm): GuestInfo {
   const { username, session, memUsage, guestCPUCount, appsList, guestIPs, guestFQDN } = vm.guest;
   return { username, session, memUsage, guestCPUCount, appsList, guestIPs, guestFQDN };
 }

@@ -171,7 +171,6 @@ export function reasonName(state: DomainStateName, reason: number): string {
 }
 
 /** Flag bits by call. */
-export const ListFlag = { active: 1, inactive: 2 } as const;
 export const XmlFlag = { secure: 1, inactive: 2, updateCpu: 4, migratable: 8 } as const;
 export const AffectFlag = { current: 0, live: 1, config: 2 } as const;
 export const CreateFlag = { paused: 1, autodestroy: 2, bypassCache: 4, forceBoot: 8, validate: 16 } as const;
@@ -186,8 +185,7 @@ export const UndefineFlag = {
   keepTpm: 64,
 } as const;
 export const ShutdownFlag = { default: 0, acpi: 1, agent: 2, initctl: 4, signal: 8, paravirt: 16 } as const;
-/** Of CONNECT_GET_ALL_DOMAIN_STATS; bit 31 as an unsigned number. */
-export const StatsFlag = {
+const stateFilter = {
   active: 1,
   inactive: 2,
   persistent: 4,
@@ -196,6 +194,22 @@ export const StatsFlag = {
   paused: 32,
   shutoff: 64,
   other: 128,
+} as const;
+/** Of CONNECT_LIST_ALL_DOMAINS: bits of one kind are or-ed, kinds are and-ed. */
+export const ListFlag = {
+  ...stateFilter,
+  managedSave: 0x100,
+  noManagedSave: 0x200,
+  autostart: 0x400,
+  noAutostart: 0x800,
+  snapshot: 0x1000,
+  noSnapshot: 0x2000,
+  checkpoint: 0x4000,
+  noCheckpoint: 0x8000,
+} as const;
+/** Of CONNECT_GET_ALL_DOMAIN_STATS; bit 31 as an unsigned number. */
+export const StatsFlag = {
+  ...stateFilter,
   nowait: 0x2000_0000,
   backing: 0x4000_0000,
   enforce: 0x8000_0000,

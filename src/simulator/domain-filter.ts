@@ -1,25 +1,7 @@
 /** Which domains a list or a bulk call with filter flags means. Bits of one kind are or-ed, kinds are and-ed. */
+import { ListFlag as Filter } from '../libvirt/enumerations.js';
 import { State } from './domain.js';
 import type { SimulatedDomain } from './domain.js';
-
-const Filter = {
-  active: 1,
-  inactive: 2,
-  persistent: 4,
-  transient: 8,
-  running: 16,
-  paused: 32,
-  shutoff: 64,
-  other: 128,
-  managedSave: 0x100,
-  noManagedSave: 0x200,
-  autostart: 0x400,
-  noAutostart: 0x800,
-  snapshot: 0x1000,
-  noSnapshot: 0x2000,
-  checkpoint: 0x4000,
-  noCheckpoint: 0x8000,
-} as const;
 
 const stateBits: ReadonlyMap<number, number> = new Map<number, number>([
   [State.running, Filter.running],
