@@ -193,7 +193,6 @@ async function run(config: Config): Promise<void> {
     log.info({ why }, 'stopping');
     health.stopping();
     abort.abort();
-    process.exitCode = exitCode;
     clock.after(STOP_LIMIT_MS, () => process.exit(exitCode));
     void stack.stop().finally(() => process.exit(exitCode));
   };

@@ -124,7 +124,6 @@ export const ioErrorActions = ['none', 'pause', 'report'] as const;
 export const graphicsPhases = ['connect', 'initialize', 'disconnect'] as const;
 export const blockJobTypes = ['unknown', 'pull', 'copy', 'commit', 'active-commit', 'backup'] as const;
 export const blockJobStatuses = ['completed', 'failed', 'cancelled', 'ready'] as const;
-export const jobTypes = ['none', 'bounded', 'unbounded', 'completed', 'failed', 'cancelled'] as const;
 export const jobOperations = [
   'unknown',
   'start',
@@ -171,7 +170,6 @@ export function reasonName(state: DomainStateName, reason: number): string {
 }
 
 /** Flag bits by call. */
-export const XmlFlag = { secure: 1, inactive: 2, updateCpu: 4, migratable: 8 } as const;
 export const AffectFlag = { current: 0, live: 1, config: 2 } as const;
 export const CreateFlag = { paused: 1, autodestroy: 2, bypassCache: 4, forceBoot: 8, validate: 16 } as const;
 export const DestroyFlag = { graceful: 1, removeLogs: 2 } as const;
@@ -214,7 +212,5 @@ export const StatsFlag = {
   backing: 0x4000_0000,
   enforce: 0x8000_0000,
 } as const;
-/** Of the getters of typed parameters: strings may be answered. */
-export const STRING_OKAY = 4;
 /** Arguments of CONNECT_SUPPORTS_FEATURE. */
 export const Feature = { keepalive: 10, closeCallback: 14, eventCallbacks: 15 } as const;
