@@ -31,6 +31,8 @@ import { createLogger, type Logger } from './util/log.js';
 import { createMetrics } from './util/metrics.js';
 import { packageVersion } from './util/package-root.js';
 import { systemClock as clock } from './util/time.js';
+import { Jobs } from './vms/jobs.js';
+import { MetadataStore } from './vms/metadata-store.js';
 import { Operations } from './vms/operations.js';
 import { Reconciler } from './vms/reconciler.js';
 import { Registry } from './vms/registry.js';
@@ -101,6 +103,8 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     ...part('reconciler'),
   });
   const isReady = (): boolean => reconciler.ready;
+  const jobs = new Jobs({ publish: (event) => fanOut.publish(event), ...part('jobs') });
+  const store = new MetadataStore({ hypervisor, ...part('metadata') });
   const sampler = new Sampler({
     hypervisor,
     vms: registry,
@@ -112,7 +116,16 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     ...part('sampler'),
   });
   const hostFacts = new HostFacts({ hypervisor, vms: registry, packageVersion, ...part('host') });
+  const operations = new Operations({
+    hypervisor,
+    registry,
+    jobs,
+    metadata: store,
+    isReady,
+    ...part('operations'),
+  });
   const health = new HealthReport({
+    starts: () => operations.starts,
     hypervisor: () => hypervisor.status,
     vms: registry,
     isReady,
@@ -126,7 +139,8 @@ function compose(config: Config, source: Source, log: Logger): Agent {
   const dispatcher = createDispatcher({
     vms: registry,
     snapshot: sampler.snapshot,
-    operations: new Operations({ hypervisor, registry, isReady, ...part('operations') }),
+    operations,
+    jobs,
     hostFacts,
     health,
     events: fanOut,

@@ -4,7 +4,14 @@
  */
 import type { VmId } from '../domain/ids.js';
 import type { StatsSnapshot, VmSource, VmStatus } from '../domain/vm.js';
-import type { VerbHandlers, VerbName, VerbResult } from '../protocol/verbs.js';
+import type {
+  VerbHandlers,
+  VerbInput,
+  VerbName,
+  VerbResult,
+  VmVerbName,
+  VmVerbTable,
+} from '../protocol/verbs.js';
 import type { Clock } from '../util/time.js';
 import type { Peer } from './peer.js';
 
@@ -30,14 +37,21 @@ export interface CreatedVm {
   readonly xml: string;
 }
 
+/** Verbs on one VM that are not just read from its record. */
+export type OperationVerb = Exclude<VmVerbName, 'VM.getStats' | 'VM.getInfo'>;
+
 /** The verbs' way to change a VM. Each fails with a VerbError or a HypervisorError. */
 export interface VmOperations {
-  pause(id: VmId): Promise<unknown>;
-  cont(id: VmId): Promise<unknown>;
   /** Answers when the VM is accepted, before it runs. */
-  create(xml: string): CreatedVm;
-  /** @param gracefulAttempts how often QEMU is asked to end before it is killed */
-  destroy(id: VmId, gracefulAttempts: number): Promise<unknown>;
+  create(vmParams: VerbInput<'VM.create'>['vmParams']): CreatedVm;
+  readonly verbs: VmVerbTable<OperationVerb>;
+  /** Host.getAllVmIoTunePolicies. */
+  ioTunePolicies(): Promise<VerbResult<'Host.getAllVmIoTunePolicies'>>;
+}
+
+export interface JobSource {
+  /** @param ids empty: all */
+  list(type: string | undefined, ids: readonly string[]): VerbResult<'Host.getJobs'>;
 }
 
 export interface HostFacts {
@@ -54,6 +68,7 @@ export interface ApiParts {
   readonly vms: VmSource;
   readonly snapshot: StatsSnapshot;
   readonly operations: VmOperations;
+  readonly jobs: JobSource;
   readonly hostFacts: HostFacts;
   readonly health: HealthSource;
   readonly clock: Clock;

@@ -27,6 +27,7 @@ import {
   type Incoming,
   type JsonRpcResponse,
 } from '../protocol/jsonrpc.js';
+import { notOffered } from '../protocol/schema.js';
 import { ParamsValidator } from '../protocol/validation.js';
 import { isVerbName, verbNames, verbSpecs, type VerbName } from '../protocol/verbs.js';
 import { RateLimiter, type Logger } from '../util/log.js';
@@ -75,8 +76,7 @@ export class Dispatcher {
     for (const verb of verbNames) {
       this.#server.addMethod(verb, (params: unknown, call) => this.#invoke(verb, params, call));
     }
-    this.#server.handleMethodNotFound = ({ method }) =>
-      Promise.reject(new VerbError('methodNotFound', { method: abbreviated(method) }));
+    this.#server.handleMethodNotFound = ({ method }) => Promise.reject(noSuchVerb(method));
     this.#server.mapErrorToJSONRPCErrorResponse = (id, error) => errorResponse(id, toVerbError(error, ''));
     this.#server.applyMiddleware((next, request, call) => this.#watch(next, request, call));
   }
@@ -192,6 +192,13 @@ export class Dispatcher {
       this.#parts.log.warn({ peer: peer.name, code: fault.code, swallowed }, fault.message),
     );
   }
+}
+
+/** A verb of VDSM that is not served is not unknown: its error says why. */
+function noSuchVerb(method: string): VerbError {
+  const why = notOffered.get(method);
+  if (why === undefined) return new VerbError('methodNotFound', { method: abbreviated(method) });
+  return new VerbError('noimpl', `this agent does not offer ${method}: ${why}`);
 }
 
 /** Texts of callers go into logs and answers; what is meant fits into this. */

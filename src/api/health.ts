@@ -29,6 +29,8 @@ export interface HealthParts {
     oldestSampleAgeMs(): number;
   };
   readonly periodMs: number;
+  /** VMs that were accepted and do not run yet. */
+  readonly starts: () => Health['starts'];
   readonly sessions: () => number;
   readonly version: string;
   readonly epoch: string;
@@ -84,6 +86,7 @@ export class HealthReport implements HealthSource {
         lastTickSec: cycle ? seconds(cycle.tookMs) : null,
         oldestSampleAgeSec: cycle ? seconds(parts.sampler.oldestSampleAgeMs()) : null,
       },
+      starts: parts.starts(),
       vms: parts.vms.size,
       sessions: parts.sessions(),
       version: parts.version,

@@ -10,7 +10,7 @@ import { engineTime, type Clock } from '../util/time.js';
 import { EncodedResult, type ApiParts, type Handlers } from './call.js';
 
 export function hostHandlers(parts: ApiParts): Handlers<VerbsOf<'Host'>> {
-  const { vms, snapshot, hostFacts, clock } = parts;
+  const { vms, snapshot, operations, jobs, hostFacts, clock } = parts;
   const list = (ids: readonly string[]): VmBrief[] =>
     (ids.length === 0 ? [...vms.all()] : known(vms, ids)).map((vm) => vmBrief(vm, clock));
   return {
@@ -22,7 +22,8 @@ export function hostHandlers(parts: ApiParts): Handlers<VerbsOf<'Host'>> {
     'Host.dumpxmls': ({ vmList }) =>
       Object.fromEntries(known(vms, vmList).flatMap(({ id, domain }) => (domain ? [[id, domain.xml]] : []))),
     'Host.getAllVmStats': () => new EncodedResult(snapshot.pages()),
-    'Host.getJobs': () => ({}),
+    'Host.getJobs': ({ job_type, job_ids }) => jobs.list(job_type, job_ids),
+    'Host.getAllVmIoTunePolicies': () => operations.ioTunePolicies(),
     'Host.getCapabilities': () => hostFacts.capabilities(),
     'Host.getStats': () => hostFacts.stats(),
   };

@@ -6,7 +6,13 @@ import { VerbError } from '../domain/errors.js';
 import { parseVmId, type VmId } from '../domain/ids.js';
 import type { Vm } from '../domain/vm.js';
 import type { VerbsOf } from '../protocol/verbs.js';
-import { EncodedResult, type ApiParts, type Handlers } from './call.js';
+import {
+  EncodedResult,
+  type ApiParts,
+  type Handlers,
+  type OperationVerb,
+  type VmOperations,
+} from './call.js';
 import { vmBrief } from './host.js';
 
 const open = Buffer.from('[');
@@ -45,23 +51,23 @@ export function vmHandlers(parts: ApiParts): Handlers<VerbsOf<'VM'>> {
     },
     // VDSM answers -32603 for an unknown VM here, by accident (an index error); 1 is what every other verb says.
     'VM.getInfo': ({ vmID }) => vmBrief(find(vmID), clock),
-    'VM.pause': async ({ vmID }) => {
-      await operations.pause(idOf(vmID));
-      return { vmList: {} };
+    'VM.create': ({ vmParams }, call) => {
+      for (const id of idsIn(vmParams.xml)) call.hold(id);
+      return operations.create(vmParams);
     },
-    'VM.cont': async ({ vmID }) => {
-      await operations.cont(idOf(vmID));
-      return { vmList: {} };
-    },
-    'VM.create': ({ vmParams: { xml } }, call) => {
-      for (const id of idsIn(xml)) call.hold(id);
-      return operations.create(xml);
-    },
-    'VM.destroy': async ({ vmID, gracefulAttempts }) => {
-      await operations.destroy(idOf(vmID), gracefulAttempts);
-      return true as const;
-    },
+    ...onOneVm(operations.verbs, idOf),
   };
+}
+
+type OperationHandlers = Handlers<OperationVerb>;
+
+/** A handler for each verb of the table. */
+function onOneVm(table: VmOperations['verbs'], idOf: (vmID: string) => VmId): OperationHandlers {
+  const handlers = Object.entries(table).map(([verb, run]) => [
+    verb,
+    (input: { readonly vmID: string }) => run(idOf(input.vmID), input as never),
+  ]);
+  return Object.fromEntries(handlers) as OperationHandlers;
 }
 
 function noVm(vmID: string): VerbError {

@@ -44,7 +44,7 @@ export interface AgentEventMessage {
   readonly seq?: number;
 }
 
-/** Parameters and results of the verbs in schema/verbs.json; of others, anything. */
+/** Parameters and results of the verbs in schema/verbs/; of others, anything. */
 export type ParamsOf<Method extends string> = Method extends VerbName
   ? VerbParams<Method>
   : Readonly<Record<string, unknown>>;
@@ -108,7 +108,7 @@ export class VdsmClient {
   }
 
   /**
-   * Calls a verb. Parameters and result are typed from schema/verbs.json; the answer itself is not checked.
+   * Calls a verb. Parameters and result are typed from schema/verbs/; the answer itself is not checked.
    * @throws VdsmError, DeadlineError, ConnectionError, or the signal's reason
    */
   async call<Method extends string>(

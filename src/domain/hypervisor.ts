@@ -1,11 +1,21 @@
 /**
  * THE PORT: all that the agent asks of a hypervisor. libvirt/driver.ts implements it; nothing above knows libvirt.
+ * hypervisor-verbs.ts has the groups of calls that single verbs need.
  *
  * Every call takes CallOptions and rejects with a HypervisorError. A call that misses its deadline rejects with
  * kind 'timeout', or with 'unavailable' or 'busy' where it was not sent yet; a late answer is counted and dropped.
  */
 import type { Service } from '../util/lifecycle.js';
 import type { DomainDescription } from './devices.js';
+import type {
+  DeviceCalls,
+  DiskCalls,
+  GuestCalls,
+  MetadataCalls,
+  PowerCalls,
+  SaveCalls,
+  TuningCalls,
+} from './hypervisor-verbs.js';
 import type { VmId } from './ids.js';
 import type { StatsBatch } from './stats.js';
 
@@ -215,4 +225,12 @@ export interface Hypervisor extends Service {
   parseXml(xml: string): DomainDescription;
 
   hostInfo(options?: CallOptions): Promise<HypervisorHostInfo>;
+
+  readonly power: PowerCalls;
+  readonly saving: SaveCalls;
+  readonly devices: DeviceCalls;
+  readonly tuning: TuningCalls;
+  readonly disks: DiskCalls;
+  readonly guest: GuestCalls;
+  readonly metadata: MetadataCalls;
 }

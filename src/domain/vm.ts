@@ -102,13 +102,14 @@ export interface VmSource {
   onChange(listener: (id: VmId, vm: Vm | undefined, before: Vm | undefined) => void): () => void;
 }
 
-/** An event of the agent before it has a number: the params' content without notify_time. */
+/** An event of the agent before it has a number. */
 export interface AgentEvent {
-  /** `|virt|VM_status|<vmId>`. */
+  /** `|virt|VM_status|<vmId>`, `|jobs|status|<jobId>`. */
   readonly topic: string;
-  readonly id: VmId;
-  /** Value under the VM's id in params; `status` always present. */
-  readonly payload: Readonly<Record<string, unknown>>;
+  /** The VM whose holds delay it; absent: none does. */
+  readonly vmId?: VmId;
+  /** Without notify_time. Of VM_status: one member, named by the VM's id, with `status` always in it. */
+  readonly params: Readonly<Record<string, unknown>>;
   /** Integer on the engine's clock (util/time.ts engineTime). */
   readonly notifyTime: number;
 }

@@ -2,7 +2,7 @@
 import type { DiskDevice, GraphicsDevice, NetDevice } from '../domain/devices.js';
 import { defined, integer } from './domain-xml-values.js';
 import type { DiskMetadata } from './domain-xml-metadata.js';
-import type { XmlElement } from './xml-tree.js';
+import type { XmlElement } from '../util/xml-tree.js';
 
 /** Where a source says what it is: file, block device, directory, network image, vhost-user socket, volume. */
 const SOURCE_ATTRIBUTES = ['file', 'dev', 'dir', 'name', 'path', 'volume'];

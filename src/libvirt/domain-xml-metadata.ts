@@ -4,7 +4,7 @@
  */
 import type { OvirtMetadata } from '../domain/devices.js';
 import { boolean, decimal, defined, integer } from './domain-xml-values.js';
-import type { XmlElement } from './xml-tree.js';
+import type { XmlElement } from '../util/xml-tree.js';
 
 const VM_NAMESPACE = 'http://ovirt.org/vm/1.0';
 const TUNE_NAMESPACE = 'http://ovirt.org/vm/tune/1.0';

@@ -8,8 +8,8 @@ import { parseVmId } from '../domain/ids.js';
 import { channelsOf, disksOf, graphicsOf, nicsOf } from './domain-xml-devices.js';
 import { decimal, defined, integer } from './domain-xml-values.js';
 import { metadataOf } from './domain-xml-metadata.js';
-import { xmlTreeParser } from './xml-tree.js';
-import type { XmlElement } from './xml-tree.js';
+import { xmlTreeParser } from '../util/xml-tree.js';
+import type { XmlElement } from '../util/xml-tree.js';
 
 /** libvirt's own limit of one string. */
 const MAX_XML_CHARACTERS = 4 * 1024 * 1024;

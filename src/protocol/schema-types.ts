@@ -179,9 +179,7 @@ export type VerbTypes = {
       job_ids: string[];
     };
     result: {
-      [k: string]: {
-        [k: string]: unknown;
-      };
+      [k: string]: Job;
     };
   };
   'Host.getCapabilities': {
@@ -196,6 +194,16 @@ export type VerbTypes = {
     input: {};
     result: {
       [k: string]: unknown;
+    };
+  };
+  'Host.getAllVmIoTunePolicies': {
+    params: {};
+    input: {};
+    result: {
+      [k: string]: {
+        policy: DiskPolicy[];
+        current_values: DiskTunable[];
+      };
     };
   };
   'VM.getStats': {
@@ -215,6 +223,77 @@ export type VerbTypes = {
       vmID: VmId;
     };
     result: VmBrief;
+  };
+  'VM.create': {
+    params: {
+      /**
+       * Ignored: the id is the one in the XML.
+       */
+      vmID?: string;
+      /**
+       * An object with the VM's XML; members that are not named here are ignored.
+       */
+      vmParams: {
+        /**
+         * libvirt's domain XML.
+         */
+        xml: string;
+        /**
+         * File with the saved memory: its path, or an object with it. The VM is restored from it instead of started.
+         */
+        memoryDumpVolume?: string | FileVolume;
+        /**
+         * File that VM.hibernate wrote beside it; by default the memory file's path with `.json` behind it.
+         */
+        memoryConfVolume?: string | FileVolume;
+      };
+    };
+    input: {
+      /**
+       * Ignored: the id is the one in the XML.
+       */
+      vmID?: string;
+      /**
+       * An object with the VM's XML; members that are not named here are ignored.
+       */
+      vmParams: {
+        /**
+         * libvirt's domain XML.
+         */
+        xml: string;
+        /**
+         * File with the saved memory: its path, or an object with it. The VM is restored from it instead of started.
+         */
+        memoryDumpVolume?: string | FileVolume;
+        /**
+         * File that VM.hibernate wrote beside it; by default the memory file's path with `.json` behind it.
+         */
+        memoryConfVolume?: string | FileVolume;
+      };
+    };
+    result: {
+      vmId: VmId;
+      status: VmStatus;
+      statusTime: StatusTime;
+      xml: string;
+    };
+  };
+  'VM.destroy': {
+    params: {
+      vmID: VmId;
+      /**
+       * How often QEMU is asked to end before it is killed.
+       */
+      gracefulAttempts?: number;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * How often QEMU is asked to end before it is killed.
+       */
+      gracefulAttempts: number;
+    };
+    result: true;
   };
   'VM.pause': {
     params: {
@@ -242,60 +321,829 @@ export type VerbTypes = {
       };
     };
   };
-  'VM.create': {
+  'VM.shutdown': {
     params: {
+      vmID: VmId;
       /**
-       * Ignored: the id is the one in the XML.
+       * Seconds that the guest's users are warned before.
        */
-      vmID?: string;
+      delay?: number;
       /**
-       * An object with the VM's XML; other members are ignored.
+       * What they are told.
        */
-      vmParams: {
+      message?: string;
+      /**
+       * Reboot instead of shutting down.
+       */
+      reboot?: boolean;
+      /**
+       * Seconds that each step is given.
+       */
+      timeout?: number;
+      /**
+       * End or reset the VM where the guest does not obey.
+       */
+      force?: boolean;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * Seconds that the guest's users are warned before.
+       */
+      delay: number;
+      /**
+       * What they are told.
+       */
+      message: string;
+      /**
+       * Reboot instead of shutting down.
+       */
+      reboot: boolean;
+      /**
+       * Seconds that each step is given.
+       */
+      timeout: number;
+      /**
+       * End or reset the VM where the guest does not obey.
+       */
+      force: boolean;
+    };
+    result: true;
+  };
+  'VM.reset': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: true;
+  };
+  'VM.setDestroyOnReboot': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: true;
+  };
+  'VM.hibernate': {
+    params: {
+      vmID: VmId;
+      /**
+       * Path of the memory file, which must not exist. After a comma, the path of the configuration file; by default the memory file's with `.json` behind it.
+       */
+      hibernationVolHandle: string;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * Path of the memory file, which must not exist. After a comma, the path of the configuration file; by default the memory file's with `.json` behind it.
+       */
+      hibernationVolHandle: string;
+    };
+    result: true;
+  };
+  'VM.getMigrationStatus': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: {
+      status: Done;
+      /**
+       * Per cent.
+       */
+      progress: number;
+    };
+  };
+  'VM.migrateCancel': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: true;
+  };
+  'VM.migrateChangeParams': {
+    params: {
+      vmID: VmId;
+      /**
+       * maxBandwidth in MiB/s.
+       */
+      params: {
+        [k: string]: unknown;
+      };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * maxBandwidth in MiB/s.
+       */
+      params: {
+        [k: string]: unknown;
+      };
+    };
+    result: true;
+  };
+  'VM.setTicket': {
+    params: {
+      vmID: VmId;
+      /**
+       * New password; empty closes the console.
+       */
+      password: string;
+      /**
+       * Seconds for which it is valid.
+       */
+      ttl: number;
+      /**
+       * What becomes of who is connected.
+       */
+      existingConnAction: 'disconnect' | 'fail' | 'keep';
+      /**
+       * Who asks: userName, userId.
+       */
+      params?: {
+        [k: string]: unknown;
+      };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * New password; empty closes the console.
+       */
+      password: string;
+      /**
+       * Seconds for which it is valid.
+       */
+      ttl: number;
+      /**
+       * What becomes of who is connected.
+       */
+      existingConnAction: 'disconnect' | 'fail' | 'keep';
+      /**
+       * Who asks: userName, userId.
+       */
+      params: {
+        [k: string]: unknown;
+      };
+    };
+    result: true;
+  };
+  'VM.updateDevice': {
+    params: {
+      vmID: VmId;
+      /**
+       * deviceType and what belongs to it: alias or xml, linkActive, network; or graphicsType, password, ttl, existingConnAction.
+       */
+      params: {
+        [k: string]: unknown;
+      };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * deviceType and what belongs to it: alias or xml, linkActive, network; or graphicsType, password, ttl, existingConnAction.
+       */
+      params: {
+        [k: string]: unknown;
+      };
+    };
+    result: {};
+  };
+  'VM.changeCD': {
+    params: {
+      vmID: VmId;
+      /**
+       * Path of the image, empty to take it out; or an object with iface, index or name, and path or drive_spec.
+       */
+      driveSpec:
+        | string
+        | {
+            [k: string]: unknown;
+          };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * Path of the image, empty to take it out; or an object with iface, index or name, and path or drive_spec.
+       */
+      driveSpec:
+        | string
+        | {
+            [k: string]: unknown;
+          };
+    };
+    result: {};
+  };
+  'VM.changeFloppy': {
+    params: {
+      vmID: VmId;
+      /**
+       * Path of the image, empty to take it out; or an object with iface, index or name, and path or drive_spec.
+       */
+      driveSpec:
+        | string
+        | {
+            [k: string]: unknown;
+          };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * Path of the image, empty to take it out; or an object with iface, index or name, and path or drive_spec.
+       */
+      driveSpec:
+        | string
+        | {
+            [k: string]: unknown;
+          };
+    };
+    result: {};
+  };
+  'VM.hotplugNic': {
+    params: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
         /**
-         * libvirt's domain XML.
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
          */
         xml: string;
       };
     };
     input: {
+      vmID: VmId;
       /**
-       * Ignored: the id is the one in the XML.
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
        */
-      vmID?: string;
-      /**
-       * An object with the VM's XML; other members are ignored.
-       */
-      vmParams: {
+      params: {
         /**
-         * libvirt's domain XML.
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
          */
         xml: string;
       };
     };
     result: {
-      vmId: VmId;
-      status: VmStatus;
-      statusTime: StatusTime;
+      devices: {
+        macAddr: string;
+        alias: string;
+      }[];
+      /**
+       * The VM's XML afterwards.
+       */
       xml: string;
     };
   };
-  'VM.destroy': {
+  'VM.hotunplugNic': {
     params: {
       vmID: VmId;
       /**
-       * How often QEMU is asked to end before it is killed.
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
        */
-      gracefulAttempts?: number;
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
     };
     input: {
       vmID: VmId;
       /**
-       * How often QEMU is asked to end before it is killed.
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
        */
-      gracefulAttempts: number;
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
+    };
+    result: {};
+  };
+  'VM.hotplugDisk': {
+    params: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
+    };
+    result: {};
+  };
+  'VM.hotunplugDisk': {
+    params: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
+    };
+    result: {};
+  };
+  'VM.hotplugMemory': {
+    params: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
+    };
+    result: {};
+  };
+  'VM.hotunplugMemory': {
+    params: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * vmId and xml: `<hotplug><devices>...</devices><metadata>...</metadata></hotplug>`.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * The hotplug document.
+         */
+        xml: string;
+      };
     };
     result: true;
+  };
+  'VM.setNumberOfCpus': {
+    params: {
+      vmID: VmId;
+      /**
+       * vCPUs, up to the VM's maximum.
+       */
+      numberOfCpus: number;
+      /**
+       * Host CPUs of each vCPU, e.g. 0-1,4.
+       */
+      cpusets?: string[];
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * vCPUs, up to the VM's maximum.
+       */
+      numberOfCpus: number;
+      /**
+       * Host CPUs of each vCPU, e.g. 0-1,4.
+       */
+      cpusets?: string[];
+    };
+    result: {};
+  };
+  'VM.setBalloonTarget': {
+    params: {
+      vmID: VmId;
+      /**
+       * KiB.
+       */
+      target: number;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * KiB.
+       */
+      target: number;
+    };
+    result: Done;
+  };
+  'VM.setCpuTuneQuota': {
+    params: {
+      vmID: VmId;
+      /**
+       * Microseconds; -1 is no limit.
+       */
+      quota: number;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * Microseconds; -1 is no limit.
+       */
+      quota: number;
+    };
+    result: Done;
+  };
+  'VM.setCpuTunePeriod': {
+    params: {
+      vmID: VmId;
+      /**
+       * Microseconds.
+       */
+      period: number;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * Microseconds.
+       */
+      period: number;
+    };
+    result: Done;
+  };
+  'VM.setIoTune': {
+    params: {
+      vmID: VmId;
+      /**
+       * Disks by name or path, with their limits.
+       */
+      tunables: {
+        /**
+         * Target device, e.g. vda.
+         */
+        name?: string;
+        /**
+         * Path of the image.
+         */
+        path?: string;
+        ioTune: DiskLimits;
+      }[];
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * Disks by name or path, with their limits.
+       */
+      tunables: {
+        /**
+         * Target device, e.g. vda.
+         */
+        name?: string;
+        /**
+         * Path of the image.
+         */
+        path?: string;
+        ioTune: DiskLimits;
+      }[];
+    };
+    result: Done;
+  };
+  'VM.getIoTune': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: DiskTunable[];
+  };
+  'VM.getIoTunePolicy': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: DiskPolicy[];
+  };
+  'VM.updateVmPolicy': {
+    params: {
+      vmID: VmId;
+      /**
+       * vcpuLimit in per cent, and ioTune: disks with maximum and guaranteed limits.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * Per cent of the VM's CPUs.
+         */
+        vcpuLimit?: number;
+        /**
+         * Disks by name, path or image ids, with guaranteed and maximum.
+         */
+        ioTune?: {
+          [k: string]: unknown;
+        }[];
+        [k: string]: unknown;
+      };
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * vcpuLimit in per cent, and ioTune: disks with maximum and guaranteed limits.
+       */
+      params: {
+        /**
+         * The VM's id once more.
+         */
+        vmId?: string;
+        /**
+         * Per cent of the VM's CPUs.
+         */
+        vcpuLimit?: number;
+        /**
+         * Disks by name, path or image ids, with guaranteed and maximum.
+         */
+        ioTune?: {
+          [k: string]: unknown;
+        }[];
+        [k: string]: unknown;
+      };
+    };
+    result: Done;
+  };
+  'VM.diskSizeExtend': {
+    params: {
+      vmID: VmId;
+      /**
+       * The disk: name, path, alias or image ids.
+       */
+      driveSpecs: {
+        [k: string]: unknown;
+      };
+      /**
+       * Bytes.
+       */
+      newSize: string;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * The disk: name, path, alias or image ids.
+       */
+      driveSpecs: {
+        [k: string]: unknown;
+      };
+      /**
+       * Bytes.
+       */
+      newSize: string;
+    };
+    /**
+     * The size now, bytes.
+     */
+    result: string;
+  };
+  'VM.snapshot': {
+    params: {
+      vmID: VmId;
+      /**
+       * Disks with the files that they go on with: name (or image ids), path (or volumeID).
+       */
+      snapDrives: {
+        [k: string]: unknown;
+      }[];
+      /**
+       * Path of a file for the memory; without it disks only.
+       */
+      snapMemory?: string;
+      /**
+       * The guest's file systems are frozen already.
+       */
+      frozen?: boolean;
+      /**
+       * Id of the job; made up if absent.
+       */
+      jobUUID?: string;
+      /**
+       * Minutes for the whole.
+       */
+      timeout?: number;
+      /**
+       * Minutes that the guest may stay frozen.
+       */
+      freeze_timeout?: number;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * Disks with the files that they go on with: name (or image ids), path (or volumeID).
+       */
+      snapDrives: {
+        [k: string]: unknown;
+      }[];
+      /**
+       * Path of a file for the memory; without it disks only.
+       */
+      snapMemory?: string;
+      /**
+       * The guest's file systems are frozen already.
+       */
+      frozen: boolean;
+      /**
+       * Id of the job; made up if absent.
+       */
+      jobUUID?: string;
+      /**
+       * Minutes for the whole.
+       */
+      timeout: number;
+      /**
+       * Minutes that the guest may stay frozen.
+       */
+      freeze_timeout: number;
+    };
+    result: true;
+  };
+  'VM.merge': {
+    params: {
+      vmID: VmId;
+      /**
+       * The disk: name, path, alias or image ids.
+       */
+      drive: {
+        [k: string]: unknown;
+      };
+      /**
+       * File to commit into: path, or its last part.
+       */
+      baseVolUUID: string;
+      /**
+       * File that is committed: path, or its last part.
+       */
+      topVolUUID: string;
+      /**
+       * MiB/s; 0 is no limit.
+       */
+      bandwidth?: number;
+      /**
+       * Id of the job; made up if absent.
+       */
+      jobUUID?: string;
+    };
+    input: {
+      vmID: VmId;
+      /**
+       * The disk: name, path, alias or image ids.
+       */
+      drive: {
+        [k: string]: unknown;
+      };
+      /**
+       * File to commit into: path, or its last part.
+       */
+      baseVolUUID: string;
+      /**
+       * File that is committed: path, or its last part.
+       */
+      topVolUUID: string;
+      /**
+       * MiB/s; 0 is no limit.
+       */
+      bandwidth: number;
+      /**
+       * Id of the job; made up if absent.
+       */
+      jobUUID?: string;
+    };
+    result: true;
+  };
+  'VM.freeze': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: true;
+  };
+  'VM.thaw': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: true;
+  };
+  'VM.screenshot': {
+    params: {
+      vmID: VmId;
+    };
+    input: {
+      vmID: VmId;
+    };
+    result: {
+      /**
+       * Base64.
+       */
+      data: string;
+      encoding: 'base64';
+      mime_type: string;
+    };
   };
   'Agent.getHealth': {
     params: {};
@@ -502,6 +1350,75 @@ export type VmStatsDown = {
   timeOffset?: VmStatsInt;
 };
 /**
+ * A job of this host.
+ */
+export type Job = {
+  id: string;
+  status: 'pending' | 'running' | 'done' | 'aborted' | 'failed';
+  description: string;
+  job_type: string;
+  /**
+   * Per cent.
+   */
+  progress?: number;
+  error?: {
+    code: number;
+    message: string;
+  };
+};
+export type DiskPolicy = {
+  /**
+   * Target device, e.g. vda.
+   */
+  name: string;
+  /**
+   * Path of the image.
+   */
+  path: string;
+  guaranteed: DiskLimits;
+  maximum: DiskLimits;
+};
+/**
+ * Limits of one disk; 0 is none. total excludes read and write of the same kind.
+ */
+export type DiskLimits = {
+  total_bytes_sec?: number;
+  read_bytes_sec?: number;
+  write_bytes_sec?: number;
+  total_iops_sec?: number;
+  read_iops_sec?: number;
+  write_iops_sec?: number;
+  [k: string]: unknown;
+};
+export type DiskTunable = {
+  /**
+   * Target device, e.g. vda.
+   */
+  name: string;
+  /**
+   * Path of the image.
+   */
+  path: string;
+  ioTune: DiskLimits;
+};
+/**
+ * A file in place of a volume of a storage pool.
+ */
+export type FileVolume = {
+  /**
+   * Absolute path.
+   */
+  path: string;
+  [k: string]: unknown;
+};
+/**
+ * What verbs of policy programs answer.
+ */
+export type Done = {
+  code: 0;
+  message: 'Done';
+};
+/**
  * How the agent itself is.
  */
 export type Health = {
@@ -567,6 +1484,27 @@ export type Health = {
    * Names this run of the agent in event positions.
    */
   epoch: string;
+  /**
+   * VMs that VM.create accepted and that do not run yet.
+   */
+  starts: {
+    /**
+     * Being started now.
+     */
+    running: number;
+    /**
+     * Waiting for a place.
+     */
+    waiting: number;
+    /**
+     * Started at the same time at most.
+     */
+    places: number;
+    /**
+     * Wait of the one that waits longest.
+     */
+    longestWaitSec: number;
+  };
 };
 /**
  * A point in the sequence of events.
@@ -637,4 +1575,21 @@ export type VmStatusChange = {
     path?: string;
   };
   [k: string]: unknown;
+};
+export type JobStatusParams = {
+  /**
+   * 2^31-1 plus the host's monotonic clock in ms.
+   */
+  notify_time: number;
+  id: string;
+  status: string;
+  description: string;
+  job_type: string;
+  /**
+   * Per cent.
+   */
+  progress?: number;
+  error?: {
+    [k: string]: unknown;
+  };
 };

@@ -27,7 +27,7 @@ export interface JsonSchema {
   readonly definitions?: Readonly<Record<string, JsonSchema>>;
 }
 
-/** One entry of verbs.json. */
+/** One verb of schema/verbs/*.json. */
 export interface VerbSpec {
   readonly description: string;
   /** An object schema; `properties` are in VDSM's order, which positional parameters follow. */
@@ -61,7 +61,19 @@ export const vmStatsSchema = read('vm-stats.json') as JsonSchema;
 export const eventsSchema = read('events.json') as JsonSchema & {
   readonly events: Readonly<Record<string, EventSpec>>;
 };
-export const verbsSchema = read('verbs.json') as { readonly verbs: Readonly<Record<string, VerbSpec>> };
+/** In the order in which help and documents list them. */
+const verbFiles = ['host', 'vm-life', 'vm-devices', 'vm-tuning', 'vm-disks', 'vm-guest', 'agent'];
+export const verbsSchema = {
+  verbs: Object.fromEntries(
+    verbFiles.flatMap((file) =>
+      Object.entries((read(`verbs/${file}.json`) as { readonly verbs: Record<string, VerbSpec> }).verbs),
+    ),
+  ) as Readonly<Record<string, VerbSpec>>,
+};
+/** VDSM's verbs that are not served, each with the reason as a clause. */
+export const notOffered: ReadonlyMap<string, string> = new Map(
+  Object.entries((read('not-offered.json') as { readonly verbs: Record<string, string> }).verbs),
+);
 
 /** Documents that a `$ref` may name, by the name it uses. */
 export const schemaDocuments: Readonly<Record<string, JsonSchema>> = {

@@ -2,8 +2,8 @@
  * Reads the domain XML that a client defines or starts. Lenient: what the simulated host does not know is
  * left out of the domain; what a domain cannot be without (name, type, memory) is a Fault with libvirt's number.
  */
-import { parseXmlTree } from '../libvirt/xml-tree.js';
-import type { XmlElement } from '../libvirt/xml-tree.js';
+import { parseXmlTree } from '../util/xml-tree.js';
+import type { XmlElement } from '../util/xml-tree.js';
 import type { DiskConfig, DomainConfig, MetadataElement, NicConfig } from './domain-config.js';
 import { diskName } from './domain-config.js';
 import { escapeXml } from './domain-xml.js';

@@ -82,7 +82,7 @@ export class FanOut implements EventSink, Service {
   }
 
   publish(event: AgentEvent): void {
-    const hold = this.#holds.get(event.id);
+    const hold = event.vmId === undefined ? undefined : this.#holds.get(event.vmId);
     if (hold) hold.events.push(event);
     else this.#emit(event);
   }
@@ -139,10 +139,11 @@ export class FanOut implements EventSink, Service {
   }
 
   /** Deleting before setting keeps the map in order of use, so that its first key is the least recently used. */
-  #monotone(event: AgentEvent): number {
-    const notifyTime = Math.max(event.notifyTime, this.#lastNotifyTime.get(event.id) ?? 0);
-    this.#lastNotifyTime.delete(event.id);
-    this.#lastNotifyTime.set(event.id, notifyTime);
+  #monotone({ vmId, notifyTime: ownTime }: AgentEvent): number {
+    if (vmId === undefined) return ownTime;
+    const notifyTime = Math.max(ownTime, this.#lastNotifyTime.get(vmId) ?? 0);
+    this.#lastNotifyTime.delete(vmId);
+    this.#lastNotifyTime.set(vmId, notifyTime);
     const [oldest] = this.#lastNotifyTime.size > MAX_REMEMBERED ? this.#lastNotifyTime.keys() : [];
     if (oldest) this.#lastNotifyTime.delete(oldest);
     return notifyTime;
@@ -160,7 +161,7 @@ export class FanOut implements EventSink, Service {
  * of it but notify_time for a VM id.
  */
 export function encodeEvent(event: AgentEvent, seq: number, notifyTime: number): PublishedEvent {
-  const params = `{${JSON.stringify(event.id)}:${JSON.stringify(event.payload)},"notify_time":${notifyTime}}`;
+  const params = JSON.stringify({ ...event.params, notify_time: notifyTime });
   const text = `{"jsonrpc":"2.0","method":${JSON.stringify(event.topic)},"params":${params},"seq":${seq}}`;
   return { seq, topic: event.topic, bytes: Buffer.from(text) };
 }

@@ -12,7 +12,8 @@ import type { DomainState } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
 import { causesOfFound, isActive, isStarting } from '../domain/vm-found.js';
 import { engineTime } from '../util/time.js';
-import { nameOf, notConnected, textOf } from './operation.js';
+import { textOf } from '../util/text.js';
+import { nameOf, notConnected } from './operation.js';
 import type { OperationsParts } from './operation.js';
 import { Slots } from './parallel.js';
 import { markStart } from './start-metadata.js';
@@ -23,6 +24,13 @@ export interface CreateResult {
   readonly status: 'WaitForLaunch';
   readonly statusTime: string;
   readonly xml: string;
+}
+
+export interface StartsUnderWay {
+  readonly running: number;
+  readonly waiting: number;
+  readonly places: number;
+  readonly longestWaitSec: number;
 }
 
 /** A start under way. */
@@ -47,6 +55,11 @@ export class Creation {
   readonly #slots = new Slots(PARALLEL_STARTS);
 
   constructor(private readonly parts: OperationsParts) {}
+
+  /** For Agent.getHealth. */
+  get waiting(): StartsUnderWay {
+    return { running: this.#starts.size, waiting: 0, places: PARALLEL_STARTS, longestWaitSec: 0 };
+  }
 
   begin(xml: string): CreateResult {
     const { hypervisor, registry, clock } = this.parts;

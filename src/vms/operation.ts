@@ -7,18 +7,75 @@ import type { ErrorKey } from '../domain/errors.js';
 import { keyOfFailure } from '../domain/hypervisor-failure.js';
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { Hypervisor } from '../domain/hypervisor.js';
+import type { VmId } from '../domain/ids.js';
 import type { Vm } from '../domain/vm.js';
 import type { Logger } from '../util/log.js';
+import { textOf } from '../util/text.js';
 import type { Clock } from '../util/time.js';
+import type { Metrics } from '../util/metrics.js';
+import type { Jobs } from './jobs.js';
+import type { MetadataStore } from './metadata-store.js';
 import type { Registry } from './registry.js';
 
 export interface OperationsParts {
   readonly hypervisor: Hypervisor;
   readonly registry: Registry;
+  readonly jobs: Jobs;
+  readonly metadata: MetadataStore;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
   /** False until all VMs are known: verbs answer 99. */
   readonly isReady: () => boolean;
+}
+
+export interface OperationRequest {
+  readonly id: VmId;
+  /** As the caller knows it, e.g. VM.pause. */
+  readonly verb: string;
+  /** Error for failures of the work itself; default 'general'. */
+  readonly otherwise?: ErrorKey;
+  /** True: the verb also works on a VM that is Down. */
+  readonly evenDown?: boolean;
+  /** True: the verb also works while the VM is migrated or saved. */
+  readonly evenMigrating?: boolean;
+}
+
+const migrating: ReadonlySet<string> = new Set(['Migration Source', 'Migration Destination', 'Saving State']);
+
+/**
+ * Runs a verb's work with the VM to itself: checks, takes the VM's lock, and turns what fails into the verb's error.
+ * After a failure the VM's state is read again, since the work may have had half of its effect.
+ * @throws VerbError recovery, noVM, down, migrationActive, resourceUnavailable (busy, libvirt away), `otherwise`
+ */
+export async function operate<T>(
+  parts: OperationsParts,
+  request: OperationRequest,
+  task: (vm: Vm) => Promise<T>,
+): Promise<T> {
+  const { registry, hypervisor } = parts;
+  const { id, verb, otherwise, evenDown = false, evenMigrating = false } = request;
+  const vm = requireVm(parts, id);
+  if (vm.internal === 'Down' && !evenDown) throw new VerbError('down', { vmId: id });
+  if (migrating.has(vm.internal) && !evenMigrating) throw new VerbError('migrationActive', { vmId: id });
+  if (hypervisor.status.state !== 'open') throw notConnected(vm, hypervisor.status.reason);
+  const release = registry.locks.take(id, vm.name, verb);
+  try {
+    return await task(vm);
+  } catch (error) {
+    registry.doubt(id);
+    throw verbError(error, vm, verb, otherwise);
+  } finally {
+    release();
+  }
+}
+
+/** @throws VerbError recovery, noVM */
+export function requireVm({ isReady, registry }: OperationsParts, id: VmId): Vm {
+  if (!isReady()) throw new VerbError('recovery');
+  const vm = registry.get(id);
+  if (!vm) throw new VerbError('noVM', { vmId: id });
+  return vm;
 }
 
 export type VmName = Pick<Vm, 'id' | 'name'>;
@@ -49,10 +106,6 @@ export function notConnected(vm: VmName, reason: string | undefined): VerbError 
     'resourceUnavailable',
     `libvirt is not connected${why}: ${nameOf(vm)} cannot be changed now; try again when it is back`,
   );
-}
-
-export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 export function nameOf({ name, id }: VmName): string {

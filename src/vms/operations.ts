@@ -12,11 +12,22 @@ import type { VmId } from '../domain/ids.js';
 import type { Vm } from '../domain/vm.js';
 import { causesOfFound } from '../domain/vm-found.js';
 import type { CauseName } from '../domain/vm-transitions.js';
+import type { VerbInput, VerbResult, VmVerbTable } from '../protocol/verbs.js';
 import { Creation } from './create.js';
-import type { CreateResult } from './create.js';
+import type { CreateResult, StartsUnderWay } from './create.js';
 import { Destruction } from './destroy.js';
-import { nameOf, notConnected, verbError } from './operation.js';
+import { nameOf, notConnected, requireVm, verbError } from './operation.js';
 import type { OperationsParts } from './operation.js';
+import { deviceVerbs } from './verbs/devices.js';
+import type { DeviceVerb } from './verbs/devices.js';
+import { diskVerbs } from './verbs/disks.js';
+import type { DiskVerb } from './verbs/disks.js';
+import { guestVerbs } from './verbs/guest.js';
+import type { GuestVerb } from './verbs/guest.js';
+import { lifeVerbs } from './verbs/life.js';
+import type { LifeVerb } from './verbs/life.js';
+import { allIoTunePolicies, tuningVerbs } from './verbs/tuning.js';
+import type { TuningVerb } from './verbs/tuning.js';
 
 /** A verb that stops or starts the guest's CPUs. */
 interface CpuVerb {
@@ -39,13 +50,41 @@ const cont: CpuVerb = {
   call: (hypervisor, id) => hypervisor.resume(id),
 };
 
+type CpuVerbName = 'VM.pause' | 'VM.cont' | 'VM.destroy';
+export type ServedVerb = CpuVerbName | LifeVerb | DeviceVerb | TuningVerb | DiskVerb | GuestVerb;
+
 export class Operations {
   readonly #creation: Creation;
   readonly #destruction: Destruction;
+  /** Verbs on one VM; the API serves them as they are. */
+  readonly verbs: VmVerbTable<ServedVerb>;
 
   constructor(private readonly parts: OperationsParts) {
     this.#creation = new Creation(parts);
     this.#destruction = new Destruction(parts, this.#creation);
+    this.verbs = {
+      'VM.pause': async (id) => {
+        await this.pause(id);
+        return { vmList: {} };
+      },
+      'VM.cont': async (id) => {
+        await this.cont(id);
+        return { vmList: {} };
+      },
+      'VM.destroy': async (id, { gracefulAttempts }) => {
+        await this.destroy(id, gracefulAttempts);
+        return true as const;
+      },
+      ...lifeVerbs(parts),
+      ...deviceVerbs(parts),
+      ...tuningVerbs(parts),
+      ...diskVerbs(parts),
+      ...guestVerbs(parts),
+    };
+  }
+
+  get starts(): StartsUnderWay {
+    return this.#creation.waiting;
   }
 
   /** Stops the guest's CPUs; a paused VM stays paused. */
@@ -68,9 +107,14 @@ export class Operations {
    * Takes the domain XML and answers at once; the start itself goes on, and its end is an event.
    * @throws VerbError exist, general (no domain XML), resourceUnavailable, recovery
    */
-  create(xml: string): CreateResult {
+  create({ xml }: VerbInput<'VM.create'>['vmParams']): CreateResult {
     this.#checkReady();
     return this.#creation.begin(xml);
+  }
+
+  /** Of all VMs; those that do not answer are left out. */
+  ioTunePolicies(): Promise<VerbResult<'Host.getAllVmIoTunePolicies'>> {
+    return allIoTunePolicies(this.parts);
   }
 
   /**
@@ -87,10 +131,7 @@ export class Operations {
   }
 
   #require(id: VmId): Vm {
-    this.#checkReady();
-    const vm = this.parts.registry.get(id);
-    if (!vm) throw new VerbError('noVM', { vmId: id });
-    return vm;
+    return requireVm(this.parts, id);
   }
 
   async #switchCpus(vm: Vm, { verb, cause, cpuRunning, call }: CpuVerb): Promise<void> {

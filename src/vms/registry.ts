@@ -205,7 +205,7 @@ export class Registry implements VmSource {
   #publish(id: VmId, payload: Payload): void {
     const notifyTime = engineTime(this.parts.clock.nowMs());
     try {
-      this.parts.publish({ topic: `|virt|VM_status|${id}`, id, payload, notifyTime });
+      this.parts.publish({ topic: `|virt|VM_status|${id}`, vmId: id, params: { [id]: payload }, notifyTime });
     } catch (error) {
       this.parts.log.error({ vmId: id, err: error }, 'An event could not be published');
     }

@@ -2,7 +2,7 @@
  * vdsm-client without its process: the command tree, built from the verbs' schema, and the mapping of every failure to
  * one line on standard error and an exit code.
  *
- * Adding a verb to schema/verbs.json adds its command and its help; nothing is to be done here.
+ * Adding a verb to schema/verbs/ adds its command and its help; nothing is to be done here.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { verbsSchema } from '../../protocol/schema.js';

@@ -7,7 +7,7 @@ import type { DomainEvent } from '../../../src/domain/hypervisor.js';
 import { actionNames } from '../../support/fake-actions.js';
 import type { ActionName } from '../../support/fake-actions.js';
 import { fakeId } from '../../support/fake-domain.js';
-import { Harness } from './harness.js';
+import { Harness, payloadOf } from './harness.js';
 
 const VMS = 3;
 
@@ -102,8 +102,9 @@ function believed({ registry }: Harness): (readonly [string, boolean])[] {
 /** Each event tells something new, and Down is followed only by a VM that has come up anew. */
 function checkEvents({ published }: Harness): void {
   const last = new Map<string, string>();
-  for (const { id, payload } of published) {
-    const { elapsedTime, ...told } = payload;
+  for (const event of published) {
+    const { elapsedTime, ...told } = payloadOf(event);
+    const id = event.vmId ?? '';
     const text = JSON.stringify([told['status'], told['pauseCode']]);
     if (elapsedTime === undefined) assert.notEqual(text, last.get(id), 'an event told nothing new');
     if (last.get(id)?.startsWith('["Down"')) assert.notEqual(elapsedTime, undefined, 'left Down');

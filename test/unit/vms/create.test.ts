@@ -12,7 +12,7 @@ const failed = new HypervisorError('failed', 'internal error: process exited');
 describe('VM.create', () => {
   it('answers at once and brings the VM up', async () => {
     const harness = await new Harness().start();
-    const result = harness.operations.create(xml);
+    const result = harness.operations.create({ xml });
     const statusTime = String(engineTime(harness.clock.nowMs()));
     assert.deepEqual(result, { vmId: id, status: 'WaitForLaunch', statusTime, xml });
     await harness.rest();
@@ -26,7 +26,7 @@ describe('VM.create', () => {
     it(`leaves a managed VM with its age to the next agent, ${managed ? 'with' : 'without'} metadata of the caller`, async () => {
       const first = await new Harness().start();
       await first.clock.advance(90_000);
-      first.operations.create(domainXml(id, 'vm-1', { managed }));
+      first.operations.create({ xml: domainXml(id, 'vm-1', { managed }) });
       await first.rest();
       const next = await new Harness(first.hypervisor).start();
       assert.equal(next.vm(id).external, false);
@@ -39,7 +39,7 @@ describe('VM.create', () => {
     it(`needs none of libvirt's events: they come ${events}`, async () => {
       const harness = await new Harness().start();
       harness.hypervisor.events = events;
-      harness.operations.create(xml);
+      harness.operations.create({ xml });
       await harness.rest();
       harness.hypervisor.deliver();
       await harness.rest();
@@ -49,7 +49,7 @@ describe('VM.create', () => {
 
   it('honours launchPaused', async () => {
     const harness = await new Harness().start();
-    harness.operations.create(domainXml(id, 'vm-1', { launchPaused: true }));
+    harness.operations.create({ xml: domainXml(id, 'vm-1', { launchPaused: true }) });
     await harness.rest();
     const last = harness.payloads().at(-1);
     assert.deepEqual([last?.['status'], last?.['pauseCode']], ['Paused', 'NOERR']);
@@ -57,24 +57,27 @@ describe('VM.create', () => {
 
   it('refuses XML that is no domain, and a VM that exists already, also as a repeated request', async () => {
     const harness = await new Harness().start();
-    assert.throws(() => harness.operations.create('<network/>'), { code: 100, message: /XML error/ });
-    harness.operations.create(xml);
-    assert.throws(() => harness.operations.create(xml), { code: 4 });
+    assert.throws(() => harness.operations.create({ xml: '<network/>' }), {
+      code: 100,
+      message: /XML error/,
+    });
+    harness.operations.create({ xml });
+    assert.throws(() => harness.operations.create({ xml }), { code: 4 });
     await harness.rest();
-    assert.throws(() => harness.operations.create(xml), { code: 4 });
+    assert.throws(() => harness.operations.create({ xml }), { code: 4 });
     harness.hypervisor.disconnect();
-    assert.throws(() => harness.operations.create(domainXml(fakeId(2), 'vm-2')), { code: 40 });
+    assert.throws(() => harness.operations.create({ xml: domainXml(fakeId(2), 'vm-2') }), { code: 40 });
   });
 
   it('is Down 1/1 with the text of libvirt where it fails, and can be destroyed and tried again', async () => {
     const harness = await new Harness().start();
     harness.hypervisor.failNext('launch', failed);
-    harness.operations.create(xml);
+    harness.operations.create({ xml });
     await harness.rest();
     assert.deepEqual(harness.vm(id).exit, { code: 1, reason: 1, message: failed.message });
     await harness.operations.destroy(id);
     assert.equal(harness.hypervisor.domains.size, 0);
-    harness.operations.create(xml);
+    harness.operations.create({ xml });
     await harness.rest();
     assert.equal(harness.status(id), 'Powering up');
   });
@@ -82,12 +85,12 @@ describe('VM.create', () => {
   it('replaces a stale definition of the same id, and refuses to touch a running domain', async () => {
     const harness = await new Harness().start();
     harness.hypervisor.addDomain(1, { state: 'shutoff', reason: 'unknown' });
-    harness.operations.create(xml);
+    harness.operations.create({ xml });
     await harness.rest();
     assert.equal(harness.hypervisor.countCalls('undefine'), 1);
     assert.equal(harness.status(id), 'Powering up');
     harness.hypervisor.addDomain(2);
-    harness.operations.create(domainXml(fakeId(2), 'vm-2'));
+    harness.operations.create({ xml: domainXml(fakeId(2), 'vm-2') });
     await harness.rest();
     assert.match(harness.vm(fakeId(2)).exit?.message ?? '', /running already/);
     assert.equal(harness.hypervisor.domains.get(fakeId(2))?.state.state, 'running');
@@ -96,7 +99,7 @@ describe('VM.create', () => {
   it('tells of a guest that ended before its start was reported', async () => {
     const harness = await new Harness().start();
     const release = harness.hypervisor.hold('describe');
-    harness.operations.create(xml);
+    harness.operations.create({ xml });
     await harness.rest();
     harness.hypervisor.act(id, 'powerOff');
     release();
@@ -108,7 +111,7 @@ describe('VM.create', () => {
   it('reads the live XML later where it cannot be had after the launch', async () => {
     const harness = await new Harness().start();
     harness.hypervisor.failNext('describe', new HypervisorError('timeout', 'no answer'));
-    harness.operations.create(xml);
+    harness.operations.create({ xml });
     await harness.rest();
     assert.deepEqual(harness.statuses(), ['WaitForLaunch', 'Powering up']);
     assert.equal(harness.hypervisor.countCalls('describe'), 2);
@@ -117,7 +120,7 @@ describe('VM.create', () => {
   it('does not call a launch without an answer a failure, but finds out what became of it', async () => {
     const harness = await new Harness().start();
     const release = harness.hypervisor.hold('launch');
-    harness.operations.create(xml);
+    harness.operations.create({ xml });
     await harness.rest();
     harness.hypervisor.disconnect();
     release();
@@ -133,7 +136,7 @@ describe('VM.create', () => {
   it('does not believe an error of the launch while the VM runs', async () => {
     const harness = await new Harness().start();
     const release = harness.hypervisor.hold('launch');
-    harness.operations.create(xml);
+    harness.operations.create({ xml });
     await harness.rest();
     harness.hypervisor.act(id, 'start');
     release();
@@ -144,7 +147,7 @@ describe('VM.create', () => {
   it('starts four at a time', async () => {
     const harness = await new Harness().start();
     const release = harness.hypervisor.hold('launch');
-    for (let n = 1; n <= 9; n++) harness.operations.create(domainXml(fakeId(n), `vm-${n}`));
+    for (let n = 1; n <= 9; n++) harness.operations.create({ xml: domainXml(fakeId(n), `vm-${n}`) });
     await harness.rest();
     assert.equal(harness.hypervisor.countCalls('launch'), 4);
     release();

@@ -82,7 +82,7 @@ describe('VM.destroy', () => {
     for (const held of ['define', 'launch', 'describe'] as const) {
       const harness = await new Harness().start();
       const release = harness.hypervisor.hold(held);
-      harness.operations.create(xml);
+      harness.operations.create({ xml });
       await harness.rest();
       const destroying = harness.operations.destroy(id);
       await harness.rest();
@@ -100,7 +100,7 @@ describe('VM.destroy', () => {
   it('gives up after 60 s where a start cannot be ended', async () => {
     const harness = await new Harness().start();
     const release = harness.hypervisor.hold('define');
-    harness.operations.create(xml);
+    harness.operations.create({ xml });
     const destroying = assert.rejects(harness.operations.destroy(id), { code: 42, message: /being started/ });
     await harness.clock.advance(60_000);
     await destroying;

@@ -3,6 +3,8 @@ import type { VmId } from '../../../src/domain/ids.js';
 import type { AgentEvent, Vm } from '../../../src/domain/vm.js';
 import { createMetrics } from '../../../src/util/metrics.js';
 import { silentLogger } from '../../../src/util/log.js';
+import { Jobs } from '../../../src/vms/jobs.js';
+import { MetadataStore } from '../../../src/vms/metadata-store.js';
 import { Operations } from '../../../src/vms/operations.js';
 import { Reconciler } from '../../../src/vms/reconciler.js';
 import { Registry } from '../../../src/vms/registry.js';
@@ -10,12 +12,19 @@ import type { DomainXmlOptions } from '../../support/fake-domain.js';
 import { FakeHypervisor } from '../../support/fake-hypervisor.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
 
+/** What a VM_status event says of its VM. */
+export function payloadOf({ vmId, params }: AgentEvent): Readonly<Record<string, unknown>> {
+  return (vmId === undefined ? {} : params[vmId]) as Readonly<Record<string, unknown>>;
+}
+
 export class Harness {
   readonly clock = new ManualClock();
   readonly metrics = createMetrics();
   readonly published: AgentEvent[] = [];
   readonly registry: Registry;
   readonly reconciler: Reconciler;
+  readonly jobs: Jobs;
+  readonly store: MetadataStore;
   readonly operations: Operations;
 
   constructor(readonly hypervisor = new FakeHypervisor()) {
@@ -23,7 +32,14 @@ export class Harness {
     this.registry = new Registry({ ...parts, publish: (event) => this.published.push(event) });
     const withRegistry = { ...parts, registry: this.registry };
     this.reconciler = new Reconciler(withRegistry);
-    this.operations = new Operations({ ...withRegistry, isReady: () => this.reconciler.ready });
+    this.jobs = new Jobs({ ...parts, publish: (event) => this.published.push(event) });
+    this.store = new MetadataStore(parts);
+    this.operations = new Operations({
+      ...withRegistry,
+      jobs: this.jobs,
+      metadata: this.store,
+      isReady: () => this.reconciler.ready,
+    });
   }
 
   /** Starts and lets the first pass end; events of the adoption are dropped unless asked for. */
@@ -51,9 +67,7 @@ export class Harness {
 
   /** The payloads of a VM's events so far. */
   payloads(id?: VmId): Readonly<Record<string, unknown>>[] {
-    return this.published
-      .filter((event) => id === undefined || event.id === id)
-      .map(({ payload }) => payload);
+    return this.published.filter((event) => id === undefined || event.vmId === id).map(payloadOf);
   }
 
   statuses(id?: VmId): unknown[] {

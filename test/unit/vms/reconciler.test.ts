@@ -15,7 +15,7 @@ describe('the first pass', () => {
     const release = harness.hypervisor.holdAnswer('listDomains');
     await harness.start(true);
     assert.equal(harness.reconciler.ready, false);
-    assert.throws(() => harness.operations.create('<domain/>'), { code: 99 });
+    assert.throws(() => harness.operations.create({ xml: '<domain/>' }), { code: 99 });
     release();
     await harness.rest();
     assert.equal(harness.reconciler.ready, true);

@@ -6,6 +6,7 @@ import { createMetrics } from '../../../src/util/metrics.js';
 import { Registry } from '../../../src/vms/registry.js';
 import { fakeId } from '../../support/fake-domain.js';
 import { ManualClock } from '../../support/manual-clock.js';
+import { payloadOf } from './harness.js';
 
 const id = fakeId(1);
 const managed = { id, name: 'one', external: false, internal: 'WaitForLaunch' } as const;
@@ -14,12 +15,12 @@ const external = { ...managed, external: true };
 function setUp(publish?: (event: AgentEvent) => void) {
   const clock = new ManualClock(5000.5);
   const metrics = createMetrics();
-  const events: AgentEvent[] = [];
+  const events: (AgentEvent & { readonly payload: Readonly<Record<string, unknown>> })[] = [];
   const registry = new Registry({
     clock,
     metrics,
     log: silentLogger,
-    publish: publish ?? ((event) => events.push(event)),
+    publish: publish ?? ((event) => events.push({ ...event, payload: payloadOf(event) })),
   });
   const gauge = async (status: string): Promise<number> =>
     (await metrics.vms.get()).values.find(({ labels }) => labels['status'] === status)?.value ?? 0;
