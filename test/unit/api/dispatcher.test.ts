@@ -55,7 +55,7 @@ describe('Dispatcher: holding events', () => {
         whileRunning.push([...fixture.sink.held]);
         return Promise.resolve();
       };
-      fixture.operations = { ...fixture.operations, pause: note, cont: note, destroy: note };
+      fixture.replace(verb, note);
       const reply = await fixture.handle(request(verb, { vmID: idA.toUpperCase() }));
       assert.deepEqual(whileRunning, [[idA]]);
       assert.deepEqual(fixture.sink.held, [idA]);
@@ -67,14 +67,11 @@ describe('Dispatcher: holding events', () => {
 
   it('VM.create holds the events of the VM that its XML names, before it runs', async () => {
     const fixture = new Fixture();
-    const { operations } = fixture;
+    const { create } = fixture;
     const whileRunning: string[][] = [];
-    fixture.operations = {
-      ...operations,
-      create: (text) => {
-        whileRunning.push([...fixture.sink.held]);
-        return operations.create(text);
-      },
+    fixture.create = (vmParams) => {
+      whileRunning.push([...fixture.sink.held]);
+      return create(vmParams);
     };
     const xml = `<domain type='kvm'><name>b</name><uuid>\n ${idB.toUpperCase()} </uuid></domain>`;
     const reply = await fixture.handle(request('VM.create', { vmID: idA, vmParams: { xml } }));
@@ -100,7 +97,7 @@ describe('Dispatcher: holding events', () => {
 
   it('a verb that fails lets go with its reply too', async () => {
     const fixture = new Fixture();
-    fixture.operations = { ...fixture.operations, pause: () => Promise.reject(new VerbError('down')) };
+    fixture.replace('VM.pause', () => Promise.reject(new VerbError('down')));
     const reply = await fixture.handle(request('VM.pause', { vmID: idA }));
     assert.deepEqual(fixture.sink.held, [idA]);
     reply?.sent();
@@ -111,7 +108,7 @@ describe('Dispatcher: holding events', () => {
     const fixture = new Fixture();
     const notification = { jsonrpc: '2.0', method: 'VM.pause', params: { vmID: idA } };
     assert.equal(await fixture.handle(notification), undefined);
-    assert.deepEqual(fixture.calls, [['pause', idA]]);
+    assert.deepEqual(fixture.calls, [['VM.pause', idA, {}]]);
     assert.deepEqual([fixture.sink.everHeld, fixture.sink.held], [[idA], []]);
   });
 
@@ -138,7 +135,7 @@ describe('Dispatcher: deadlines', () => {
   it('answers for a VM verb that does not end, and ignores what comes later', async () => {
     const fixture = new Fixture();
     const late = deferred<unknown>();
-    fixture.operations = { ...fixture.operations, pause: () => late.promise };
+    fixture.replace('VM.pause', () => late.promise);
     const answer = fixture.error('VM.pause', { vmID: idA });
     await fixture.clock.advance(60_000);
     assert.deepEqual(await answer, {
@@ -162,10 +159,10 @@ describe('Dispatcher: deadlines', () => {
   it('gives a verb the time that its schema grants', async () => {
     const fixture = new Fixture();
     const slow = deferred<unknown>();
-    fixture.operations = { ...fixture.operations, destroy: () => slow.promise };
+    fixture.replace('VM.destroy', () => slow.promise);
     const answer = fixture.call('VM.destroy', { vmID: idA });
     await fixture.clock.advance(149_000);
-    slow.resolve(undefined);
+    slow.resolve(true);
     assert.equal((await answer).result, true);
     assert.equal(fixture.clock.pendingTimers, 0);
   });
@@ -182,10 +179,7 @@ describe('Dispatcher: logs and metrics', () => {
   it("logs the caller's errors at info and ours at error, once each", async () => {
     const fixture = new Fixture();
     await fixture.error('VM.getInfo', { vmID: unknownId });
-    fixture.operations = {
-      ...fixture.operations,
-      pause: () => Promise.reject(new HypervisorError('failed', 'libvirt says no')),
-    };
+    fixture.replace('VM.pause', () => Promise.reject(new HypervisorError('failed', 'libvirt says no')));
     await fixture.error('VM.pause', { vmID: idA });
     assert.deepEqual(
       fixture.log.map(({ level, fields }) => [level, fields['method'], fields['code']]),
@@ -206,7 +200,7 @@ describe('Dispatcher: logs and metrics', () => {
   it('logs a call that took longer than a second', async () => {
     const fixture = new Fixture();
     const slow = deferred<unknown>();
-    fixture.operations = { ...fixture.operations, pause: () => slow.promise };
+    fixture.replace('VM.pause', () => slow.promise);
     const answer = fixture.call('VM.pause', { vmID: idA });
     await fixture.clock.advance(1500);
     slow.resolve(undefined);
@@ -284,17 +278,24 @@ describe('Dispatcher: replies', () => {
     assert.equal(fixture.log.at(-1)?.level, 'error');
   });
 
+  it('tells a verb of VDSM that is not offered from one that nobody knows', async () => {
+    const fixture = new Fixture();
+    const error = await fixture.error('Host.fenceNode', { addr: 'a' });
+    assert.deepEqual(error, {
+      code: 44,
+      message: 'Not implemented: this agent does not offer Host.fenceNode: hosts are not fenced from here',
+    });
+    assert.equal((await fixture.error('Host.nope')).code, -32601);
+  });
+
   it('runs the requests of a batch side by side and answers in their order', async () => {
     const fixture = new Fixture();
     const slow = deferred<unknown>();
-    fixture.operations = {
-      ...fixture.operations,
-      pause: () => slow.promise,
-      cont: () => {
-        slow.resolve(undefined);
-        return Promise.resolve();
-      },
-    };
+    fixture.replace('VM.pause', () => slow.promise);
+    fixture.replace('VM.cont', () => {
+      slow.resolve(undefined);
+      return Promise.resolve();
+    });
     const answer = await fixture.exchange([
       request('VM.pause', { vmID: idA }, 1),
       request('VM.cont', { vmID: idB }, 2),

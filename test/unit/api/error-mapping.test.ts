@@ -69,7 +69,7 @@ describe('errors on the wire', () => {
     it(`${key} arrives with its code and text, and nothing else`, async () => {
       const fixture = new Fixture();
       const error = new VerbError(key, { vmId: idA });
-      fixture.operations = { ...fixture.operations, cont: () => Promise.reject(error) };
+      fixture.replace('VM.cont', () => Promise.reject(error));
       assert.deepEqual(await fixture.error('VM.cont', { vmID: idA }), {
         code: errorCatalogue[key].code,
         message: `${errorCatalogue[key].message}: {'vmId': '${idA}'}`,

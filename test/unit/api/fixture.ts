@@ -2,7 +2,13 @@
  * A dispatcher over fakes that a test can look into, and short ways to talk to it.
  */
 import assert from 'node:assert/strict';
-import type { HealthSource, HostFacts, VmOperations } from '../../../src/api/call.js';
+import type {
+  HealthSource,
+  HostFacts,
+  JobSource,
+  OperationVerb,
+  VmOperations,
+} from '../../../src/api/call.js';
 import { createDispatcher } from '../../../src/api/create-dispatcher.js';
 import type { Dispatcher, DispatcherLimits } from '../../../src/api/dispatcher.js';
 import type { EventPosition, EventSink, Peer, Reply, Subscription } from '../../../src/api/peer.js';
@@ -10,7 +16,7 @@ import type { VmId } from '../../../src/domain/ids.js';
 import type { StatsSnapshot, Vm, VmSource } from '../../../src/domain/vm.js';
 import { defaultGuest } from '../../../src/domain/vm.js';
 import type { DomainDescription } from '../../../src/domain/devices.js';
-import type { VerbResult } from '../../../src/protocol/verbs.js';
+import { verbNames, verbSpecs, type VerbResult } from '../../../src/protocol/verbs.js';
 import type { Logger } from '../../../src/util/log.js';
 import { createMetrics, type Metrics } from '../../../src/util/metrics.js';
 import { ManualClock } from '../../support/manual-clock.js';
@@ -102,12 +108,21 @@ export const healthy: VerbResult<'Agent.getHealth'> = {
   problems: [],
   libvirt: { state: 'open', sinceSec: 3, uri: 'qemu:///system', readOnly: false },
   sampler: { lastTickAgeSec: 2.5, lastTickSec: 0.02, oldestSampleAgeSec: 2.6 },
+  starts: { running: 0, waiting: 0, places: 8, longestWaitSec: 0 },
   vms: 2,
   sessions: 1,
   version: '0.1.0',
   uptimeSec: 60,
   epoch: 'e1',
 };
+
+type VerbWork = (id: VmId, input: Readonly<Record<string, unknown>>) => Promise<unknown>;
+
+/** Verbs that go to VmOperations as they are. */
+export const operationVerbs = verbNames.filter(
+  (verb): verb is OperationVerb =>
+    verb.startsWith('VM.') && !['VM.create', 'VM.getStats', 'VM.getInfo'].includes(verb),
+);
 
 /** Everything a test may look at or replace. */
 export class Fixture {
@@ -121,14 +136,10 @@ export class Fixture {
   readonly calls: unknown[][] = [];
   ready = true;
   pages: readonly Buffer[] = [Buffer.from('[{"vmId":'), Buffer.from('"x"}]')];
-  operations: VmOperations = {
-    pause: (id) => this.#record('pause', id),
-    cont: (id) => this.#record('cont', id),
-    create: (xml) => {
-      void this.#record('create', xml);
-      return { vmId: idB, status: 'WaitForLaunch', statusTime: '5', xml };
-    },
-    destroy: (id, gracefulAttempts) => this.#record('destroy', id, gracefulAttempts),
+  readonly #replaced = new Map<OperationVerb, VerbWork>();
+  create: VmOperations['create'] = ({ xml }) => {
+    this.calls.push(['VM.create', xml]);
+    return { vmId: idB, status: 'WaitForLaunch', statusTime: '5', xml };
   };
   hostFacts: HostFacts = {
     capabilities: () => Promise.resolve({ cpuCores: '8' }),
@@ -160,11 +171,11 @@ export class Fixture {
       snapshot,
       // By way of this, so that a test may replace them after construction.
       operations: {
-        pause: (id: VmId) => this.operations.pause(id),
-        cont: (id: VmId) => this.operations.cont(id),
-        create: (xml: string) => this.operations.create(xml),
-        destroy: (id: VmId, attempts: number) => this.operations.destroy(id, attempts),
-      },
+        create: (vmParams: Parameters<VmOperations['create']>[0]) => this.create(vmParams),
+        verbs: Object.fromEntries(operationVerbs.map((verb) => [verb, this.#work(verb)])),
+        ioTunePolicies: () => Promise.resolve({}),
+      } as unknown as VmOperations,
+      jobs: { list: (type: string | undefined, ids: readonly string[]) => this.listJobs(type, ids) },
       hostFacts: {
         capabilities: () => this.hostFacts.capabilities(),
         stats: () => this.hostFacts.stats(),
@@ -180,9 +191,21 @@ export class Fixture {
     this.dispatcher = createDispatcher(parts);
   }
 
-  #record(...call: unknown[]): Promise<void> {
-    this.calls.push(call);
-    return Promise.resolve();
+  listJobs: JobSource['list'] = () => ({});
+
+  /** Puts other work in place of a verb's: without, the call is noted and the example's result answered. */
+  replace(verb: OperationVerb, work: VerbWork): void {
+    this.#replaced.set(verb, work);
+  }
+
+  #work(verb: OperationVerb): VerbWork {
+    return (id, input) => {
+      const work = this.#replaced.get(verb);
+      if (work) return work(id, input);
+      const { vmID: _vmID, ...others } = input;
+      this.calls.push([verb, id, others]);
+      return Promise.resolve(verbSpecs[verb].example?.result ?? true);
+    };
   }
 
   handle(message: unknown): Promise<Reply | undefined> {

@@ -1,21 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { engineTime } from '../../../src/util/time.js';
-import { Fixture, idA, idB, unknownId } from './fixture.js';
+import { verbNames, verbSpecs, type VerbName } from '../../../src/protocol/verbs.js';
+import { Fixture, idA, idB, operationVerbs, unknownId } from './fixture.js';
 
-const verbsOfOneVm = ['VM.getStats', 'VM.getInfo', 'VM.pause', 'VM.cont', 'VM.destroy'];
+const verbsOfOneVm = verbNames.filter((verb) => verb.startsWith('VM.') && verb !== 'VM.create');
+
+function exampleOf(verb: VerbName): Readonly<Record<string, unknown>> {
+  return verbSpecs[verb].example?.params ?? { params: {} };
+}
 
 describe('VM verbs', () => {
   for (const verb of verbsOfOneVm) {
     it(`${verb} of an unknown VM is 1, with VDSM's text`, async () => {
-      assert.deepEqual(await new Fixture().error(verb, { vmID: unknownId }), {
+      assert.deepEqual(await new Fixture().error(verb, { ...exampleOf(verb), vmID: unknownId }), {
         code: 1,
         message: `Virtual machine does not exist: {'vmId': '${unknownId}'}`,
       });
     });
 
     it(`${verb} of what is no UUID is 1 too`, async () => {
-      const error = await new Fixture().error(verb, { vmID: "it's" });
+      const error = await new Fixture().error(verb, { ...exampleOf(verb), vmID: "it's" });
       assert.deepEqual(error, { code: 1, message: "Virtual machine does not exist: {'vmId': 'it\\'s'}" });
     });
   }
@@ -35,15 +40,26 @@ describe('VM verbs', () => {
     });
   });
 
-  it('pause and cont answer an empty list, destroy true', async () => {
+  for (const verb of operationVerbs) {
+    it(`${verb} hands its VM and validated parameters on, and answers what comes back`, async () => {
+      const fixture = new Fixture();
+      const { vmID: _vmID, ...others } = exampleOf(verb);
+      const { example } = verbSpecs[verb];
+      const { result } = await fixture.call(verb, { ...others, vmID: idA, unheardOf: 1 });
+      assert.deepEqual(result, example?.result ?? true);
+      const [call] = fixture.calls;
+      assert.deepEqual(call?.slice(0, 2), [verb, idA]);
+      for (const [name, value] of Object.entries(others)) {
+        assert.deepEqual((call?.[2] as Record<string, unknown>)[name], value, name);
+      }
+    });
+  }
+
+  it('fills in what a caller leaves out', async () => {
     const fixture = new Fixture();
-    assert.deepEqual((await fixture.call('VM.pause', { vmID: idA })).result, { vmList: {} });
-    assert.deepEqual((await fixture.call('VM.cont', { vmID: idA })).result, { vmList: {} });
-    assert.equal((await fixture.call('VM.destroy', { vmID: idA, gracefulAttempts: '3' })).result, true);
+    await fixture.call('VM.shutdown', { vmID: idA, timeout: '5', message: null });
     assert.deepEqual(fixture.calls, [
-      ['pause', idA],
-      ['cont', idA],
-      ['destroy', idA, 3],
+      ['VM.shutdown', idA, { delay: 30, message: '', reboot: false, timeout: 5, force: false }],
     ]);
   });
 
@@ -56,6 +72,6 @@ describe('VM verbs', () => {
       statusTime: '5',
       xml: '<domain/>',
     });
-    assert.deepEqual(fixture.calls, [['create', '<domain/>']]);
+    assert.deepEqual(fixture.calls, [['VM.create', '<domain/>']]);
   });
 });
