@@ -12,6 +12,7 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Dispatcher } from './api/dispatcher.js';
 import { createDispatcher } from './api/create-dispatcher.js';
 import { HealthReport } from './api/health.js';
 import { ConfigError, HelpShown, hostEnvironment, loadConfig, type Config } from './config.js';
@@ -39,7 +40,9 @@ import { Registry } from './vms/registry.js';
 
 /** VMs of the simulated host that stands in where there is no libvirt. */
 const STAND_IN_VMS = 20;
-/** Sessions and connections have this long to end; then the process ends all the same. */
+/** Verbs under way have this long to end when the agent stops. */
+const DRAIN_LIMIT_MS = 1000;
+/** Verbs, sessions and connections together; then the process ends all the same. */
 const STOP_LIMIT_MS = 1800;
 
 interface Source {
@@ -81,6 +84,7 @@ interface Agent {
   readonly services: readonly Service[];
   readonly listener: Listener;
   readonly health: HealthReport;
+  readonly dispatcher: Dispatcher;
 }
 
 function compose(config: Config, source: Source, log: Logger): Agent {
@@ -172,6 +176,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     ],
     listener,
     health,
+    dispatcher,
   };
 }
 
@@ -199,7 +204,7 @@ function greet(source: Source, addresses: readonly string[]): void {
 async function run(config: Config): Promise<void> {
   const log = createLogger(config.logLevel);
   const source = chooseSource(config, log);
-  const { services, listener, health } = compose(config, source, log);
+  const { services, listener, health, dispatcher } = compose(config, source, log);
   const stack = new ServiceStack(services);
   const abort = new AbortController();
   const stop = (why: string, exitCode: number): void => {
@@ -208,7 +213,12 @@ async function run(config: Config): Promise<void> {
     health.stopping();
     abort.abort();
     clock.after(STOP_LIMIT_MS, () => process.exit(exitCode));
-    void stack.stop().finally(() => process.exit(exitCode));
+    void (async () => {
+      const abandoned = await dispatcher.drain(DRAIN_LIMIT_MS);
+      if (abandoned > 0)
+        log.warn({ abandoned }, 'verbs were still running; what they began goes on at libvirt');
+      await stack.stop();
+    })().finally(() => process.exit(exitCode));
   };
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stop(name, 0));
   process.on('uncaughtException', (err) => {

@@ -66,6 +66,9 @@ export class Dispatcher {
   readonly #limits: Required<DispatcherLimits>;
   readonly #malformedLog: RateLimiter;
   readonly #validator = new ParamsValidator();
+  #running = 0;
+  #draining = false;
+  #drained: (() => void) | undefined;
   /** #watch has reported an error before the library's listener hears of it. */
   readonly #server = new JSONRPCServer<Call>({ errorListener: () => undefined });
 
@@ -96,6 +99,24 @@ export class Dispatcher {
     release();
     return undefined;
   };
+
+  /**
+   * Takes no more verbs (99: try again, at the agent that comes after this one) and waits for those that run.
+   * @returns how many still run when the time is over; what they began goes on at the hypervisor
+   */
+  async drain(limitMs: number): Promise<number> {
+    this.#draining = true;
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        const giveUp = this.#parts.clock.after(limitMs, resolve);
+        this.#drained = () => {
+          giveUp();
+          resolve();
+        };
+      });
+    }
+    return this.#running;
+  }
 
   async #answerAll(items: readonly Incoming[], call: Call): Promise<(readonly Buffer[] | undefined)[]> {
     const answers: Promise<readonly Buffer[] | undefined>[] = [];
@@ -159,7 +180,11 @@ export class Dispatcher {
     const startMs = clock.nowMs();
     let outcome = 'ok';
     try {
-      if (!isReady() && !(verb && verbSpecs[verb].needsReady === false)) throw new VerbError('recovery');
+      this.#running++;
+      if (!(verb && verbSpecs[verb].needsReady === false)) {
+        if (this.#draining) throw new VerbError('recovery', 'this agent is stopping');
+        if (!isReady()) throw new VerbError('recovery');
+      }
       return await next(request, call);
     } catch (error) {
       const failure = toVerbError(error, request.method);
@@ -167,6 +192,7 @@ export class Dispatcher {
       this.#reportFailure(failure, request, call.peer);
       throw failure;
     } finally {
+      if (--this.#running === 0) this.#drained?.();
       const tookMs = clock.nowMs() - startMs;
       // Names that are no verb's come from outside: they must not become labels.
       metrics.requests_total.inc({ verb: verb ?? 'unknown', result: outcome });

@@ -307,6 +307,37 @@ describe('Dispatcher: replies', () => {
   });
 });
 
+describe('Dispatcher: draining', () => {
+  it('refuses new verbs, lets running ones end, and still tells how it is', async () => {
+    const fixture = new Fixture();
+    const slow = deferred<unknown>();
+    fixture.replace('VM.pause', () => slow.promise);
+    const running = fixture.call('VM.pause', { vmID: idA });
+    const drained = fixture.dispatcher.drain(1000);
+    assert.deepEqual(await fixture.error('VM.pause', { vmID: idB }), {
+      code: 99,
+      message: 'Recovering from crash or Initializing: this agent is stopping',
+    });
+    assert.ok((await fixture.call('Agent.getHealth')).result);
+    slow.resolve({ vmList: {} });
+    assert.deepEqual((await running).result, { vmList: {} });
+    assert.equal(await drained, 0);
+  });
+
+  it('waits no longer than it is told to', async () => {
+    const fixture = new Fixture();
+    fixture.replace('VM.pause', () => new Promise(() => undefined));
+    void fixture.call('VM.pause', { vmID: idA });
+    const drained = fixture.dispatcher.drain(1000);
+    await fixture.clock.advance(1000);
+    assert.equal(await drained, 1);
+  });
+
+  it('is at once done where nothing runs', async () => {
+    assert.equal(await new Fixture().dispatcher.drain(1000), 0);
+  });
+});
+
 describe('Dispatcher: a batch that asks for much', () => {
   it('is run in turns, so that others are served in between', async () => {
     const fixture = new Fixture();
