@@ -85,7 +85,16 @@ export interface BlockJob {
   readonly bandwidth: number;
 }
 
+/** Bytes. */
+export interface DiskSize {
+  /** As the guest sees it. */
+  readonly capacity: number;
+  /** Of the file or device. */
+  readonly physical: number;
+}
+
 export interface DiskCalls {
+  size(id: VmId, disk: string, options?: CallOptions): Promise<DiskSize>;
   resize(id: VmId, disk: string, bytes: number, options?: CallOptions): Promise<void>;
   /**
    * External snapshot without metadata at the hypervisor.
