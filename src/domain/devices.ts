@@ -51,6 +51,10 @@ export interface OvirtMetadata {
   readonly exitMessage?: string;
   readonly pauseCode?: string;
   readonly destroyOnReboot?: boolean;
+  /** JSON of the commits under way, by job id. */
+  readonly blockJobs?: string;
+  /** JSON of the snapshot under way. */
+  readonly snapshotJob?: string;
   /** ovirt-tune:qos vcpuLimit, per cent. */
   readonly vcpuLimit?: number;
 }

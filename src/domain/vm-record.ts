@@ -6,7 +6,7 @@
  * and a key that has no value is left out, never null.
  */
 import type { DomainDescription } from './devices.js';
-import type { GuestInfo, Vm, VmStatus } from './vm.js';
+import type { GuestInfo, Vm, VmJob, VmStatus } from './vm.js';
 
 /** `status`, and for a Down VM why: with vmId that is its whole record (besides statusTime). */
 export type StatusBlock =
@@ -42,6 +42,19 @@ export interface DiskTuning {
   readonly ioTune: Readonly<Record<string, string>>;
 }
 
+export interface VmJobEntry {
+  readonly id: string;
+  readonly jobType: 'block';
+  readonly blockJobType: 'commit';
+  /** Target name. */
+  readonly drive: string;
+  readonly imgUUID: string;
+  /** MiB/s. */
+  readonly bandwidth: number;
+  readonly cur: string;
+  readonly end: string;
+}
+
 /** The running block without `elapsedTime`: it stays the same as long as the Vm does. */
 export interface SteadyBlock {
   readonly monitorResponse: '0' | '-1';
@@ -49,7 +62,8 @@ export interface SteadyBlock {
   /** Seconds. */
   readonly timeOffset: string;
   readonly displayInfo: readonly DisplayInfo[];
-  readonly vmJobs: Readonly<Record<string, never>>;
+  /** An engine takes `{}` for "all have ended", and its absence for "not known yet". */
+  readonly vmJobs?: Readonly<Record<string, VmJobEntry>>;
   readonly pauseCode?: string;
   readonly hash?: string;
   /** `time` in epoch seconds. */
@@ -102,7 +116,7 @@ export function steadyBlock(vm: Vm): SteadyBlock {
     clientIp: vm.clientIp,
     timeOffset: integerText(timeOffsetSec(vm)),
     displayInfo: domain ? displayInfo(domain) : [],
-    vmJobs: {},
+    ...vmJobs(vm),
     ...(vm.pauseCode !== undefined && { pauseCode: vm.pauseCode }),
     // A domain that is only defined has other devices (no ports, no tap names) than the one that will run.
     ...(domain && vm.internal !== 'WaitForLaunch' && { hash: domain.devicesHash }),
@@ -133,6 +147,26 @@ function timeOffsetSec({ timeOffsetSec, domain }: Vm): number {
 export function guestBlock(vm: Vm): GuestInfo {
   const { username, session, memUsage, guestCPUCount, appsList, guestIPs, guestFQDN } = vm.guest;
   return { username, session, memUsage, guestCPUCount, appsList, guestIPs, guestFQDN };
+}
+
+/** Jobs that the metadata tells of and that nobody follows yet have not ended. */
+function vmJobs({ blockJobs, domain }: Vm): Pick<SteadyBlock, 'vmJobs'> {
+  if (blockJobs === undefined && domain?.metadata?.blockJobs !== undefined) return {};
+  return { vmJobs: Object.fromEntries((blockJobs ?? []).map((job) => [job.id, vmJobEntry(job)])) };
+}
+
+/** An engine parses the image's id: where there is none it gets the empty one. */
+function vmJobEntry({ id, drive, imageId, bandwidthMiB, cur, end }: VmJob): VmJobEntry {
+  return {
+    id,
+    jobType: 'block',
+    blockJobType: 'commit',
+    drive,
+    imgUUID: imageId ?? '00000000-0000-0000-0000-000000000000',
+    bandwidth: Math.trunc(bandwidthMiB),
+    cur: integerText(cur),
+    end: integerText(end),
+  };
 }
 
 function displayInfo(domain: DomainDescription): DisplayInfo[] {

@@ -57,6 +57,19 @@ export interface GuestEvent {
   readonly atMs: number;
 }
 
+/** A commit of one file of a disk's chain into another, while it runs. */
+export interface VmJob {
+  readonly id: string;
+  /** Target name of the disk. */
+  readonly drive: string;
+  readonly imageId?: string;
+  /** MiB/s; 0 is no limit. */
+  readonly bandwidthMiB: number;
+  /** Bytes done, and in all. */
+  readonly cur: number;
+  readonly end: number;
+}
+
 export interface Vm {
   readonly id: VmId;
   readonly name: string;
@@ -88,6 +101,8 @@ export interface Vm {
   /** µs. */
   readonly vcpuPeriod?: number;
   readonly guest: GuestInfo;
+  /** Absent: none, or not yet taken up after a start of the agent. */
+  readonly blockJobs?: readonly VmJob[];
   /** Not created by this API (no ovirt-vm metadata): listed while it runs, never listed Down. */
   readonly external: boolean;
 }

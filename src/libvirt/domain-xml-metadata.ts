@@ -58,6 +58,8 @@ function vmMetadata(vm: XmlElement, qos: XmlElement | undefined): OvirtMetadata 
     exitMessage: texts.get('exitMessage'),
     pauseCode: texts.get('pauseCode'),
     destroyOnReboot: boolean(texts.get('destroy_on_reboot')),
+    blockJobs: texts.get('jobs'),
+    snapshotJob: texts.get('snapshot_job'),
     vcpuLimit: qos && integer(textsByLocalName(qos).get('vcpuLimit')),
   });
 }

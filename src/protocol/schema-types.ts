@@ -1214,7 +1214,12 @@ export type VmStatsLive = {
   clientIp: string;
   timeOffset: VmStatsInt;
   displayInfo: VmStatsDisplay[];
-  vmJobs: {};
+  /**
+   * Commits of disk files under way, by job id. Absent right after a start of the agent: not known yet.
+   */
+  vmJobs?: {
+    [k: string]: VmStatsVmJob;
+  };
   pauseCode?: 'NOERR' | 'ENOSPC' | 'EIO' | 'EOTHER' | 'EPERM' | 'POSTCOPY';
   hash?: VmStatsInt;
   watchdogEvent?: {
@@ -1275,6 +1280,25 @@ export type VmStatsDisplay = {
   port: string;
   tlsPort: string;
   ipAddress: string;
+};
+/**
+ * One commit: bytes done, and in all.
+ */
+export type VmStatsVmJob = {
+  id: string;
+  jobType: 'block';
+  blockJobType: 'commit';
+  /**
+   * Target name, e.g. vda.
+   */
+  drive: string;
+  imgUUID: string;
+  /**
+   * MiB/s; 0 is no limit.
+   */
+  bandwidth: number;
+  cur: VmStatsUint;
+  end: VmStatsUint;
 };
 export type VmStatsTuning = {
   name: string;

@@ -71,6 +71,27 @@ describe('the blocks of a VM record', () => {
     }
   });
 
+  it('list commits under way, and say nothing of those that nobody follows yet', () => {
+    const job = { id: 'job-1', drive: 'vda', bandwidthMiB: 7, cur: 2 ** 40, end: 2 ** 41 };
+    const entry = {
+      id: 'job-1',
+      jobType: 'block',
+      blockJobType: 'commit',
+      drive: 'vda',
+      imgUUID: '00000000-0000-0000-0000-000000000000',
+      bandwidth: 7,
+      cur: '1099511627776',
+      end: '2199023255552',
+    };
+    assert.deepEqual(runningBlock(makeVm({ blockJobs: [job] }), 0).vmJobs, { 'job-1': entry });
+    const imageId = 'e6b9cf3f-5b0e-4bd6-9c5d-2a8b0e8f6f51';
+    const withImage = runningBlock(makeVm({ blockJobs: [{ ...job, imageId }] }), 0).vmJobs;
+    assert.equal(withImage?.['job-1']?.imgUUID, imageId);
+    const known = { ...domain, metadata: { blockJobs: '{"job-1":{}}' } };
+    assert.equal('vmJobs' in runningBlock(makeVm({ domain: known }), 0), false);
+    assert.deepEqual(runningBlock(makeVm({ domain: known, blockJobs: [] }), 0).vmJobs, {});
+  });
+
   it('leave out what has no value', () => {
     const block = runningBlock(makeVm({ vcpuQuota: 0, vcpuPeriod: 0 }), 0);
     for (const key of ['pauseCode', 'watchdogEvent', 'vcpuQuota', 'vcpuPeriod', 'vcpuUserLimit', 'ioTune'])
