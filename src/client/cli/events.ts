@@ -63,6 +63,7 @@ function printer(io: CliIo, target: Target, clock: Clock, fail: (error: Error) =
 }
 
 export interface EventLine {
+  /** Or of what else the event is about, e.g. a job. */
   readonly vmId: string;
   readonly status: string;
   /** The topic's third part where it is not VM_status. */
@@ -73,7 +74,15 @@ export interface EventLine {
 }
 
 export function eventLines({ method, params, seq }: AgentEventMessage): EventLine[] {
-  const topic = method.split('|')[2] ?? method;
+  const [, space, topic = method, id = ''] = method.split('|');
+  if (space !== 'virt') {
+    const { status, id: _same, ...details } = params;
+    const name = `${space ?? ''} ${topic}`.trim();
+    const text = typeof status === 'string' ? status : '';
+    return [
+      { vmId: id, status: text, topic: name, details: { ...details, ...(seq !== undefined && { seq }) } },
+    ];
+  }
   return Object.entries(params).flatMap(([vmId, payload]): EventLine[] => {
     if (vmId === 'notify_time') return [];
     const fields =
@@ -104,7 +113,7 @@ function eventText(line: EventLine & { readonly time: string }, io: CliIo): stri
   const details = Object.entries(line.details)
     .filter(([name, value]) => !hidden.has(name) && !isEmpty(value))
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  const what = line.topic ?? line.status;
+  const what = [line.topic, line.status].filter(Boolean).join(' ');
   return [
     paint(io.out, 'dim', line.time.slice(11, 23)),
     line.vmId,

@@ -17,7 +17,10 @@ import { verbHelp } from './help.js';
 import { ExitCode, UsageError } from './io.js';
 import type { CliDefaults, CliIo } from './io.js';
 import { listVms } from './list.js';
+import { waitRules } from './wait-rules.js';
 
+/** A guest without agent is Up after a minute, a large one may boot for minutes. */
+const DEFAULT_WAIT_SEC = 600;
 const NAMESPACES = [...new Set(Object.keys(verbsSchema.verbs).map((name) => name.split('.')[0]!))];
 
 const EPILOGUE = `
@@ -35,7 +38,8 @@ Examples:
   vdsm-client list
   vdsm-client Host getAllVmStats | jq '.[].status'
   vdsm-client VM getStats vmID=ff4e9e8a-0e9c-4e3b-9d8c-6a2f2d3c7b11
-  vdsm-client VM create xml=@vm.xml
+  vdsm-client VM create xml=@vm.xml --wait
+  vdsm-client VM shutdown vmID=ff4e9e8a-0e9c-4e3b-9d8c-6a2f2d3c7b11 --wait
   vdsm-client -a unix:/run/vdsm-agent.sock events`;
 
 /** Runs one command line (without node and script). Resolves to the exit code; never rejects. */
@@ -109,7 +113,8 @@ function addVerb(
   io: CliIo,
   target: () => Target,
 ): void {
-  parent
+  const rule = waitRules[verb.name];
+  const command = parent
     .command(verb.name.slice(verb.name.indexOf('.') + 1))
     .description(verb.spec.description)
     .usage('[name=value ...] [-f file|-]')
@@ -117,13 +122,18 @@ function addVerb(
     .option('-f, --file <file>', 'read parameters from a file that holds a JSON object; - is standard input')
     .configureHelp({ visibleArguments: () => [] })
     .addHelpText('after', () => verbHelp(verb.name, verb.spec, io.out.columns ?? 80))
-    .action(async (words: string[], { file }: { file?: string }) => {
+    .action(async (words: string[], { file, wait }: { file?: string; wait?: number | true }) => {
       try {
-        await callVerb(io, target(), verb, { words, file });
+        const waitSec = wait === true ? DEFAULT_WAIT_SEC : wait;
+        await callVerb(io, target(), verb, { words, file, waitSec });
       } catch (error) {
         throw inContext(error, verb.name);
       }
     });
+  if (rule) {
+    const help = `show each status until ${rule.until} (${DEFAULT_WAIT_SEC} s at most)`;
+    command.option('-w, --wait [seconds]', help, checkSeconds);
+  }
 }
 
 /** Says which verb failed, and where its help is. */
