@@ -43,7 +43,7 @@ function memberRows(parent: string, schema: JsonSchema): Row[] {
 /** `array of string`, `"Up" | "Down"`, `integer` ... */
 export function typeText(schema: JsonSchema): string {
   const { enum: values, const: only, items, title, oneOf } = resolveRef(schema);
-  if (oneOf) return oneOf.map(typeText).join(' | ');
+  if (oneOf && title === undefined) return oneOf.map(typeText).join(' | ');
   if (only !== undefined) return JSON.stringify(only);
   if (values) return values.length <= 4 ? values.map((value) => JSON.stringify(value)).join(' | ') : 'string';
   const types = typesOf(schema);
