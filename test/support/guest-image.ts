@@ -1,58 +1,73 @@
 /**
- * A Linux guest that boots in seconds: Debian's cloud kernel and an initramfs of busybox and a few modules.
+ * A Linux guest that boots in seconds: Debian's cloud kernel and an initramfs of busybox, a few modules and the real
+ * QEMU guest agent.
  *
- * It drives the virtio balloon, disk and network, and obeys the ACPI power button. Needs the Debian packages
- * linux-image-cloud-amd64 and busybox-static; `guestImage()` is undefined without them.
+ * It drives virtio balloon, disks, SCSI, network and channels, brings plugged-in CPUs, memory and NICs up, obeys the
+ * ACPI power button, Ctrl-Alt-Del and the agent's shutdown, has a file system that can be frozen (on /dev/vdb where
+ * that is formatted, else in memory) mounted at /mnt and a user logged in, and runs commands of tests on its serial
+ * port (guest-console.ts). guest-scripts.ts has its insides.
+ *
+ * Needs the Debian packages linux-image-cloud-amd64, busybox-static and qemu-guest-agent; `guestImage()` is undefined
+ * without them. Images are made once: their names tell their content.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { cpioArchive, type CpioEntry } from './cpio.js';
+import { guestScripts, utmpRecord } from './guest-scripts.js';
 
 export interface GuestImage {
   readonly kernelPath: string;
   readonly initramfsPath: string;
 }
 
+/** Where images are kept between runs: readable for QEMU's own user. */
+export const guestImageFolder = '/var/tmp/vdsm-agent-guest';
+
 const BUSYBOX = '/bin/busybox';
+const AGENT = '/usr/sbin/qemu-ga';
 const MODULES = [
   'virtio_pci',
   'virtio_balloon',
   'virtio_blk',
   'virtio_net',
   'virtio_console',
+  'virtio_scsi',
+  'sd_mod',
+  'sr_mod',
+  'ata_piix',
+  'isofs',
+  'vfat',
+  'nls_ascii',
+  'nls_cp437',
+  'loop',
   'button',
   'evdev',
 ];
+const FOLDERS = ['dev', 'mnt', 'proc', 'run', 'sys', 'tmp', 'var'];
 
-/** Prints GUEST-READY on the serial console when it is up. */
-const INIT = `#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /etc/acpi/PWRF /bin /sbin /tmp
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-for module in $(cat /modules/order); do insmod /modules/$module; done
-ip link set lo up
-for nic in /sys/class/net/eth*; do [ -e "$nic" ] && ip link set $(basename $nic) up; done
-acpid -f -c /etc/acpi -l /dev/null &
-echo GUEST-READY > /dev/console
-while true; do dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null; sleep 1; done
-`;
-const POWER_BUTTON = '#!/bin/busybox sh\necho GUEST-POWEROFF > /dev/console\npoweroff -f\n';
-
-/** Builds the image into `folder` (once); undefined where kernel or busybox are not installed. */
-export function guestImage(folder: string): GuestImage | undefined {
+/** Builds the image into `folder` unless it is there; undefined where kernel, busybox or agent are not installed. */
+export function guestImage(folder = guestImageFolder): GuestImage | undefined {
   const version = kernelVersion();
-  if (version === undefined || !existsSync(BUSYBOX)) return undefined;
+  if (version === undefined || !existsSync(BUSYBOX) || !existsSync(AGENT)) return undefined;
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const content = cpioArchive(initramfs(version));
+  const digest = createHash('sha256').update(content).digest('hex').slice(0, 12);
   const kernelPath = join(folder, `vmlinuz-${version}`);
-  const initramfsPath = join(folder, `initramfs-${version}.gz`);
-  if (!existsSync(initramfsPath)) {
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
-    writeFileSync(kernelPath, readFileSync(`/boot/vmlinuz-${version}`), { mode: 0o644 });
-    writeFileSync(initramfsPath, gzipSync(cpioArchive(initramfs(version))), { mode: 0o644 });
-  }
+  const initramfsPath = join(folder, `initramfs-${version}-${digest}.gz`);
+  makeFile(kernelPath, () => readFileSync(`/boot/vmlinuz-${version}`));
+  makeFile(initramfsPath, () => gzipSync(content));
   return { kernelPath, initramfsPath };
+}
+
+/** Test processes may make the same file at the same time; none sees half of one. */
+function makeFile(path: string, content: () => Buffer): void {
+  if (existsSync(path)) return;
+  const unfinished = `${path}.${process.pid}`;
+  writeFileSync(unfinished, content(), { mode: 0o644 });
+  renameSync(unfinished, path);
 }
 
 function kernelVersion(): string | undefined {
@@ -64,17 +79,38 @@ function kernelVersion(): string | undefined {
 }
 
 function initramfs(version: string): CpioEntry[] {
-  const directory = (path: string): CpioEntry => ({ path, mode: 0o040755 });
-  const program = (path: string, content: Buffer): CpioEntry => ({ path, mode: 0o100755, content });
   const modules = moduleClosure(`/lib/modules/${version}`, MODULES);
+  const programs = new Map<string, Buffer>([
+    ['bin/busybox', readFileSync(BUSYBOX)],
+    ['sbin/qemu-ga', readFileSync(AGENT)],
+    ...sharedLibraries(AGENT).map((path) => [path.slice(1), readFileSync(path)] as const),
+    ...Object.entries(guestScripts).map(([path, text]) => [path, Buffer.from(text)] as const),
+    ['etc/utmp.alice', utmpRecord()],
+    ['modules/order', Buffer.from(modules.map((path) => basename(path)).join('\n'))],
+    ...modules.map((path) => [`modules/${basename(path)}`, readFileSync(path)] as const),
+  ]);
   return [
-    ...['bin', 'dev', 'etc', 'etc/acpi', 'etc/acpi/PWRF', 'modules', 'proc', 'sys'].map(directory),
-    program('bin/busybox', readFileSync(BUSYBOX)),
-    program('init', Buffer.from(INIT)),
-    program('etc/acpi/PWRF/00000080', Buffer.from(POWER_BUTTON)),
-    program('modules/order', Buffer.from(modules.map((path) => basename(path)).join('\n'))),
-    ...modules.map((path) => program(`modules/${basename(path)}`, readFileSync(path))),
+    ...foldersOf([...programs.keys()]).map((path) => ({ path, mode: 0o040755 })),
+    ...[...programs].map(([path, content]) => ({ path, mode: 0o100755, content })),
   ];
+}
+
+/** All folders, each after the one it lies in. */
+function foldersOf(paths: readonly string[]): string[] {
+  const folders = new Set(FOLDERS);
+  const add = (folder: string): void => {
+    if (folder === '.' || folders.has(folder)) return;
+    add(dirname(folder));
+    folders.add(folder);
+  };
+  for (const path of paths) add(dirname(path));
+  return [...folders];
+}
+
+/** Where the dynamic linker finds what the program needs, itself included. */
+function sharedLibraries(program: string): string[] {
+  const lines = execFileSync('ldd', [program], { encoding: 'utf8' }).split('\n');
+  return lines.flatMap((line) => /(?:=> |^\s*)(\/\S+) \(0x/.exec(line)?.[1] ?? []);
 }
 
 /** Paths of the wanted modules and all they need, in the order of loading; built-in ones are left out. */
@@ -96,6 +132,3 @@ function moduleClosure(root: string, wanted: readonly string[]): string[] {
   }
   return ordered.map((path) => join(root, path));
 }
-
-/** Where images are kept between runs: readable for QEMU's own user. */
-export const guestImageFolder = '/var/tmp/vdsm-agent-guest';
