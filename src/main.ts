@@ -108,7 +108,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
   });
   const isReady = (): boolean => reconciler.ready;
   const jobs = new Jobs({ publish: (event) => fanOut.publish(event), ...part('jobs') });
-  const store = new MetadataStore({ hypervisor, ...part('metadata') });
+  const store = new MetadataStore({ hypervisor, vms: registry });
   const sampler = new Sampler({
     hypervisor,
     vms: registry,

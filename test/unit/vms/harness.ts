@@ -33,7 +33,7 @@ export class Harness {
     const withRegistry = { ...parts, registry: this.registry };
     this.reconciler = new Reconciler(withRegistry);
     this.jobs = new Jobs({ ...parts, publish: (event) => this.published.push(event) });
-    this.store = new MetadataStore(parts);
+    this.store = new MetadataStore({ ...parts, vms: this.registry });
     this.operations = new Operations({
       ...withRegistry,
       jobs: this.jobs,
