@@ -48,12 +48,12 @@ function stopper(child: ChildProcess, folder?: string): () => Promise<void> {
   };
 }
 
-/** A simulated libvirt daemon. */
-export async function startSimulator(domains: number): Promise<Simulator> {
+/** A simulated libvirt daemon. @param options further words of its command line */
+export async function startSimulator(domains: number, options: readonly string[] = []): Promise<Simulator> {
   const folder = mkdtempSync(join(tmpdir(), 'vdsm-agent-bench-'));
   const socket = join(folder, 'libvirt-sock');
   const program = join(import.meta.dirname, '../../src/simulator/process.js');
-  const args = [program, '--domains', String(domains), '--socket', socket, '--with-parent'];
+  const args = [program, '--domains', String(domains), '--socket', socket, '--with-parent', ...options];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const stop = stopper(child, folder);
   await firstLine(child);
