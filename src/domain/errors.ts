@@ -52,6 +52,7 @@ export const errorCatalogue = {
   cpuTuneErr: ours(62, 'CpuTune operation is not available'),
   updateVmPolicyErr: ours(63, 'Failed to update VM SLA policy'),
   updateIoTuneErr: ours(64, 'Failed to update ioTune values'),
+  jobExists: caller(69, 'Job id already exists'),
   hotplugMem: ours(70, 'Failed to hotplug memory'),
   operationNotSupported: caller(75, 'Operation not supported'),
   freezeErr: ours(76, 'Unable to freeze guest filesystems'),

@@ -53,21 +53,32 @@ export async function operate<T>(
   request: OperationRequest,
   task: (vm: Vm) => Promise<T>,
 ): Promise<T> {
-  const { registry, hypervisor } = parts;
-  const { id, verb, otherwise, evenDown = false, evenMigrating = false } = request;
-  const vm = requireVm(parts, id);
-  if (vm.internal === 'Down' && !evenDown) throw new VerbError('down', { vmId: id });
-  if (migrating.has(vm.internal) && !evenMigrating) throw new VerbError('migrationActive', { vmId: id });
-  if (hypervisor.status.state !== 'open') throw notConnected(vm, hypervisor.status.reason);
-  const release = registry.locks.take(id, vm.name, verb);
+  const { id, verb, otherwise } = request;
+  const { vm, release } = claim(parts, request);
   try {
     return await task(vm);
   } catch (error) {
-    registry.doubt(id);
+    parts.registry.doubt(id);
     throw verbError(error, vm, verb, otherwise);
   } finally {
     release();
   }
+}
+
+/**
+ * The checks and the lock alone, for work that outlives its verb's answer. The caller releases.
+ * @throws VerbError recovery, noVM, down, migrationActive, resourceUnavailable
+ */
+export function claim(
+  parts: OperationsParts,
+  { id, verb, evenDown = false, evenMigrating = false }: OperationRequest,
+): { readonly vm: Vm; readonly release: () => void } {
+  const { registry, hypervisor } = parts;
+  const vm = requireVm(parts, id);
+  if (vm.internal === 'Down' && !evenDown) throw new VerbError('down', { vmId: id });
+  if (migrating.has(vm.internal) && !evenMigrating) throw new VerbError('migrationActive', { vmId: id });
+  if (hypervisor.status.state !== 'open') throw notConnected(vm, hypervisor.status.reason);
+  return { vm, release: registry.locks.take(id, vm.name, verb) };
 }
 
 /** @throws VerbError recovery, noVM */
