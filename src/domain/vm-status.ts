@@ -120,6 +120,8 @@ function guestEventAfter(state: VmState, row: Transition, nowMs: number): GuestE
       return guestEvent;
     case 'cleared-by-agent':
       return guestEvent?.status === 'Powering down' ? guestEvent : undefined;
+    case 'cleared':
+      return undefined;
     case 'expired':
       return guestEvent && nowMs < expiryMs(guestEvent) ? guestEvent : undefined;
     default:

@@ -15,7 +15,7 @@ export interface Transition {
   readonly to: Leads;
   /** The guest's CPUs run afterwards; absent: as before. */
   readonly cpu?: boolean;
-  readonly guestEvent?: GuestEvent['status'] | 'cleared-by-agent' | 'expired';
+  readonly guestEvent?: GuestEvent['status'] | 'cleared-by-agent' | 'cleared' | 'expired';
   /** The least that the pause code says afterwards; a code in the cause's detail goes before it. */
   readonly pauseCode?: PauseCode;
   readonly dropsPostcopy?: boolean;
@@ -112,6 +112,18 @@ export const transitions = {
   'shutdown-by-guest': { to: keeps(alive), pendingExit: remember(0, 7) },
   'shutdown-by-host': { to: keeps(alive), pendingExit: remember(1, 11) },
   'shutdown-ordered': { to: keeps(alive), guestEvent: 'Powering down', pendingExit: order(0, 6) },
+  // A reboot that replaces an ordered shutdown.
+  'reboot-ordered': {
+    to: keeps(alive),
+    guestEvent: 'RebootInProgress',
+    pendingExit: { rule: 'drop', reason: 6 },
+  },
+  // A guest that ends later does so by itself, and a QEMU that is lost later was not shut down by anybody.
+  'shutdown-given-up': {
+    to: keeps(alive),
+    guestEvent: 'cleared',
+    pendingExit: { rule: 'drop', reason: 6 },
+  },
   'reset-ordered': { to: keeps(alive), guestEvent: 'RebootInProgress' },
   rebooted: {
     to: keeps(alive),
@@ -119,6 +131,7 @@ export const transitions = {
     pendingExit: { rule: 'drop', reason: 7 },
   },
   'rebooted-for-good': { to: keeps(alive), pendingExit: order(0, 13) },
+  'paused-too-long': { to: keeps(alive), pendingExit: order(1, 14) },
   'agent-connected': { to: keeps(alive), guestEvent: 'cleared-by-agent' },
   'time-passed': { to: keeps(alive), guestEvent: 'expired' },
 

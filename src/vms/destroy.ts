@@ -1,10 +1,13 @@
 /**
  * VM.destroy: end the domain, announce Down, remove the definition, forget the VM.
  *
- * A VM that is being started is cancelled first (exit 0/10). A repeated request joins the one under way. The Down
- * event always goes out, whether or not libvirt's own event comes in time.
+ * It goes before every other operation on the VM (see locks.ts): a pause that hangs in a frozen QEMU, a memory that is
+ * being saved, a shutdown that waits for the guest. A VM that is being started is cancelled first (exit 0/10). A
+ * repeated request joins the one under way. The Down event always goes out, whether or not libvirt's own event comes in
+ * time.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
+import type { Hypervisor } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
 import type { Vm } from '../domain/vm.js';
 import { isActive } from '../domain/vm-found.js';
@@ -12,6 +15,7 @@ import { VerbError } from '../domain/errors.js';
 import type { Creation } from './create.js';
 import { nameOf, notConnected, verbError } from './operation.js';
 import type { OperationsParts } from './operation.js';
+import type { Shutdowns } from './verbs/shutdown.js';
 
 const VERB = 'VM.destroy';
 const CANCEL_DEADLINE_MS = 60_000;
@@ -21,9 +25,17 @@ export class Destruction {
 
   constructor(
     private readonly parts: OperationsParts,
-    private readonly creation: Creation,
+    private readonly others: {
+      readonly creation: Pick<Creation, 'cancel'>;
+      readonly shutdowns: Pick<Shutdowns, 'cancel'>;
+    },
   ) {}
 
+  /**
+   * Ends the VM, removes its definition and forgets it; a Down one is just removed.
+   * @param gracefulAttempts how often QEMU is asked to end before it is killed
+   * @throws VerbError destroyErr, resourceUnavailable
+   */
   run(vm: Vm, gracefulAttempts: number): Promise<void> {
     const running = this.#running.get(vm.id);
     if (running) return running;
@@ -34,14 +46,14 @@ export class Destruction {
 
   async #run(vm: Vm, gracefulAttempts: number): Promise<void> {
     const { registry, hypervisor } = this.parts;
-    const { id, name } = vm;
+    const { id } = vm;
     if (hypervisor.status.state !== 'open') throw notConnected(vm, hypervisor.status.reason);
-    // No turn of the event loop between check and lock, where nothing is to be waited for.
-    const startEnded = this.creation.cancel(id);
+    this.others.shutdowns.cancel(id);
+    const startEnded = this.others.creation.cancel(id);
     if (startEnded) await this.#waitForStart(vm, startEnded);
-    const release = registry.locks.take(id, name, VERB);
+    const release = registry.locks.seize(id, VERB);
     try {
-      await this.#end(id, gracefulAttempts);
+      await endDomain(this.parts, id, gracefulAttempts);
       await this.#remove(vm);
       registry.forget(id);
     } catch (error) {
@@ -66,39 +78,42 @@ export class Destruction {
     }
   }
 
-  /** Ends the domain if it runs, and commits Down. */
-  async #end(id: VmId, gracefulAttempts: number): Promise<void> {
-    const { registry, hypervisor } = this.parts;
-    if (registry.get(id)?.internal === 'Down') {
-      // Somebody may have started it again, which has not come to us yet: removing its definition would not stop it.
-      const state = await hypervisor.domainState(id).catch(unlessOver);
-      if (!state || !isActive(state)) return;
-    }
-    registry.move(id, 'destroy-begun');
-    if (!(await this.#endGracefully(id, gracefulAttempts))) {
-      await hypervisor.destroy(id, { graceful: false }).catch(unlessOver);
-    }
-    registry.move(id, 'destroyed');
-  }
-
-  /** True where QEMU has ended; false where it has to be killed. */
-  async #endGracefully(id: VmId, attempts: number): Promise<boolean> {
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      try {
-        await this.parts.hypervisor.destroy(id, { graceful: true }).catch(unlessOver);
-        return true;
-      } catch (error) {
-        const kind = error instanceof HypervisorError ? error.kind : undefined;
-        if (kind !== 'failed' && kind !== 'timeout') throw error;
-      }
-    }
-    return false;
-  }
-
   /** The definition of a domain that this API did not make is left to its owner. */
   async #remove({ id, external }: Vm): Promise<void> {
     if (!external) await this.parts.hypervisor.undefine(id).catch(unlessOver);
   }
+}
+
+/**
+ * Ends the domain if it runs, and commits Down. The caller has the VM's lock.
+ * @throws HypervisorError
+ */
+export async function endDomain(parts: OperationsParts, id: VmId, gracefulAttempts: number): Promise<void> {
+  const { registry, hypervisor } = parts;
+  if (registry.get(id)?.internal === 'Down') {
+    // Somebody may have started it again, which has not come to us yet: removing its definition would not stop it.
+    const state = await hypervisor.domainState(id).catch(unlessOver);
+    if (!state || !isActive(state)) return;
+  }
+  registry.move(id, 'destroy-begun');
+  if (!(await endGracefully(hypervisor, id, gracefulAttempts))) {
+    await hypervisor.destroy(id, { graceful: false }).catch(unlessOver);
+  }
+  registry.move(id, 'destroyed');
+}
+
+/** True where QEMU has ended; false where it has to be killed. */
+async function endGracefully(hypervisor: Hypervisor, id: VmId, attempts: number): Promise<boolean> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    try {
+      await hypervisor.destroy(id, { graceful: true }).catch(unlessOver);
+      return true;
+    } catch (error) {
+      const kind = error instanceof HypervisorError ? error.kind : undefined;
+      if (kind !== 'failed' && kind !== 'timeout') throw error;
+    }
+  }
+  return false;
 }
 
 /** "Not there" and "not running" are what a destroy wants. */

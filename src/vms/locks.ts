@@ -1,16 +1,23 @@
 /**
  * One operation per VM at a time. Holds no VM and knows no verb; the registry carries it so that everybody who
  * changes VMs sees the same locks.
+ *
+ * Ending a VM goes before everything else: it takes the VM over from whoever has it, since what holds a VM up may be a
+ * QEMU that hangs. The other works on without knowing, but its late release frees nothing.
  */
 import { VerbError } from '../domain/errors.js';
 import type { VmId } from '../domain/ids.js';
 
-export class OperationLocks {
-  readonly #running = new Map<VmId, string>();
+interface Hold {
+  readonly verb: string;
+}
 
-  /** The verb that runs on the VM now. */
+export class OperationLocks {
+  readonly #holds = new Map<VmId, Hold>();
+
+  /** The verb that has the VM now. */
   running(id: VmId): string | undefined {
-    return this.#running.get(id);
+    return this.#holds.get(id)?.verb;
   }
 
   /**
@@ -18,16 +25,20 @@ export class OperationLocks {
    * @throws VerbError resourceUnavailable where another operation has it
    */
   take(id: VmId, name: string, verb: string): () => void {
-    const other = this.#running.get(id);
+    const other = this.running(id);
     if (other !== undefined) {
       const sentence = `VM ${name} (${id}) is busy: running ${other}; try again when it has ended`;
       throw new VerbError('resourceUnavailable', sentence);
     }
-    this.#running.set(id, verb);
-    let held = true;
+    return this.seize(id, verb);
+  }
+
+  /** Takes the VM whoever has it. */
+  seize(id: VmId, verb: string): () => void {
+    const hold: Hold = { verb };
+    this.#holds.set(id, hold);
     return () => {
-      if (held) this.#running.delete(id);
-      held = false;
+      if (this.#holds.get(id) === hold) this.#holds.delete(id);
     };
   }
 }

@@ -1,11 +1,19 @@
 /**
- * Verbs that move a VM through its life.
+ * Verbs that move a VM through its life: the table. VM.create is not in it, since it names no VM that there is.
  */
 import { VerbError } from '../../domain/errors.js';
 import type { VmVerbTable } from '../../protocol/verbs.js';
+import type { Destruction } from '../destroy.js';
+import { requireVm } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
+import { cont, pause } from './cpus.js';
+import { reset, setDestroyOnReboot } from './reboot.js';
+import type { Shutdowns } from './shutdown.js';
 
 export type LifeVerb =
+  | 'VM.pause'
+  | 'VM.cont'
+  | 'VM.destroy'
   | 'VM.shutdown'
   | 'VM.reset'
   | 'VM.setDestroyOnReboot'
@@ -14,19 +22,40 @@ export type LifeVerb =
   | 'VM.migrateCancel'
   | 'VM.migrateChangeParams';
 
-export function lifeVerbs(parts: OperationsParts): VmVerbTable<LifeVerb> {
-  void parts;
-  return {
-    'VM.shutdown': () => notYet('VM.shutdown'),
-    'VM.reset': () => notYet('VM.reset'),
-    'VM.setDestroyOnReboot': () => notYet('VM.setDestroyOnReboot'),
-    'VM.hibernate': () => notYet('VM.hibernate'),
-    'VM.getMigrationStatus': () => notYet('VM.getMigrationStatus'),
-    'VM.migrateCancel': () => notYet('VM.migrateCancel'),
-    'VM.migrateChangeParams': () => notYet('VM.migrateChangeParams'),
-  };
+export interface LifeParts {
+  readonly shutdowns: Shutdowns;
+  readonly destruction: Destruction;
 }
 
-function notYet(verb: string): never {
-  throw new VerbError('noimpl', verb);
+export function lifeVerbs(
+  parts: OperationsParts,
+  { shutdowns, destruction }: LifeParts,
+): VmVerbTable<LifeVerb> {
+  return {
+    'VM.pause': (id) => pause(parts, id).then(() => ({ vmList: {} })),
+    'VM.cont': (id) => cont(parts, id).then(() => ({ vmList: {} })),
+    'VM.destroy': async (id, { gracefulAttempts }) => {
+      await destruction.run(requireVm(parts, id), gracefulAttempts);
+      return true as const;
+    },
+    'VM.shutdown': (id, order) => {
+      shutdowns.begin(id, order);
+      return true;
+    },
+    'VM.reset': (id) => reset(parts, id).then(() => true as const),
+    'VM.setDestroyOnReboot': (id) => setDestroyOnReboot(parts, id).then(() => true as const),
+    'VM.hibernate': () => {
+      throw new VerbError('noimpl', 'VM.hibernate');
+    },
+    // Outgoing migrations are not offered, so there is never one to tell of.
+    'VM.getMigrationStatus': (id) => {
+      throw new VerbError('migNotInProgress', { vmId: requireVm(parts, id).id });
+    },
+    'VM.migrateCancel': (id) => {
+      throw new VerbError('migCancelErr', { vmId: requireVm(parts, id).id });
+    },
+    'VM.migrateChangeParams': (id) => {
+      throw new VerbError('migNotInProgress', { vmId: requireVm(parts, id).id });
+    },
+  };
 }

@@ -11,7 +11,7 @@ import { Harness, payloadOf } from './harness.js';
 
 const VMS = 3;
 
-type Verb = 'pause' | 'cont' | 'destroy';
+type Verb = 'VM.pause' | 'VM.cont' | 'VM.destroy';
 type Step =
   | { readonly kind: 'act'; readonly n: number; readonly name: ActionName }
   | { readonly kind: 'verb'; readonly n: number; readonly name: Verb }
@@ -25,7 +25,7 @@ const act = fc.record({ kind: kindOf('act'), n, name: fc.constantFrom(...actionN
 const verb = fc.record({
   kind: kindOf('verb'),
   n,
-  name: fc.constantFrom<Verb[]>('pause', 'cont', 'destroy'),
+  name: fc.constantFrom<Verb[]>('VM.pause', 'VM.cont', 'VM.destroy'),
 });
 const events = fc.record({ kind: kindOf('events'), mode: fc.constantFrom('now', 'held', 'lost') });
 const deliver = fc.record({ kind: kindOf('deliver'), shuffle: fc.boolean() });
@@ -75,10 +75,12 @@ class Run {
     await this.harness.rest();
   }
 
-  #verb(name: Verb, vm: number): Promise<void> {
-    return this.harness.operations[name](fakeId(vm)).catch((error: unknown) => {
+  async #verb(name: Verb, vm: number): Promise<void> {
+    try {
+      await this.harness.run(name, fakeId(vm));
+    } catch (error) {
       assert.ok(error instanceof VerbError);
-    });
+    }
   }
 }
 

@@ -75,7 +75,7 @@ describe('VM.create', () => {
     harness.operations.create({ xml });
     await harness.rest();
     assert.deepEqual(harness.vm(id).exit, { code: 1, reason: 1, message: failed.message });
-    await harness.operations.destroy(id);
+    await harness.run('VM.destroy', id);
     assert.equal(harness.hypervisor.domains.size, 0);
     harness.operations.create({ xml });
     await harness.rest();

@@ -13,7 +13,7 @@ describe('VM.destroy', () => {
     it(`ends, undefines and forgets the VM after one Down event, libvirt's events coming ${events}`, async () => {
       const harness = await withVm();
       harness.hypervisor.events = events;
-      await harness.operations.destroy(id);
+      await harness.run('VM.destroy', id);
       harness.hypervisor.deliver();
       await harness.rest();
       assert.deepEqual(harness.statuses(), ['Powering down', 'Down']);
@@ -27,7 +27,7 @@ describe('VM.destroy', () => {
   it('kills a QEMU that ignores the graceful attempts', async () => {
     const harness = await withVm();
     harness.hypervisor.stubborn = true;
-    await harness.operations.destroy(id, 3);
+    await harness.run('VM.destroy', id, { gracefulAttempts: 3 });
     assert.equal(harness.hypervisor.countCalls('destroy'), 4);
     assert.equal(harness.registry.size, 0);
   });
@@ -35,24 +35,24 @@ describe('VM.destroy', () => {
   it('only removes a VM that is Down, unless its domain runs all the same', async () => {
     const harness = await withVm();
     harness.hypervisor.act(id, 'powerOff');
-    await harness.operations.destroy(id);
+    await harness.run('VM.destroy', id);
     assert.equal(harness.hypervisor.countCalls('destroy'), 0);
     assert.equal(harness.hypervisor.domains.size, 0);
-    await assert.rejects(harness.operations.destroy(id), { code: 1 });
+    await assert.rejects(harness.run('VM.destroy', id), { code: 1 });
 
     const other = await withVm();
     other.hypervisor.act(id, 'powerOff');
     other.hypervisor.events = 'lost';
     other.hypervisor.act(id, 'start');
-    await other.operations.destroy(id);
+    await other.run('VM.destroy', id);
     assert.equal(other.hypervisor.domains.size, 0);
   });
 
   it('is joined by a repeated request', async () => {
     const harness = await withVm();
     const release = harness.hypervisor.hold('destroy');
-    const both = Promise.all([harness.operations.destroy(id), harness.operations.destroy(id)]);
-    await assert.rejects(harness.operations.pause(id), { code: 40, message: /running VM.destroy/ });
+    const both = Promise.all([harness.run('VM.destroy', id), harness.run('VM.destroy', id)]);
+    await assert.rejects(harness.run('VM.pause', id), { code: 40, message: /running VM.destroy/ });
     release();
     await both;
     assert.equal(harness.hypervisor.countCalls('destroy'), 1);
@@ -60,7 +60,7 @@ describe('VM.destroy', () => {
 
   it('of an external VM leaves its definition alone', async () => {
     const harness = await withVm({ managed: false });
-    await harness.operations.destroy(id);
+    await harness.run('VM.destroy', id);
     assert.equal(harness.hypervisor.domains.get(id)?.state.state, 'shutoff');
     assert.equal(harness.registry.size, 0);
     assert.equal(harness.statuses().at(-1), 'Down');
@@ -69,12 +69,12 @@ describe('VM.destroy', () => {
   it('that fails leaves the VM as it is and can be tried again', async () => {
     const harness = await withVm();
     harness.hypervisor.failNext('destroy', failed, 2);
-    await assert.rejects(harness.operations.destroy(id), { code: 42, message: /VM.destroy of VM vm-1/ });
+    await assert.rejects(harness.run('VM.destroy', id), { code: 42, message: /VM.destroy of VM vm-1/ });
     assert.deepEqual(harness.statuses(), ['Powering down', 'Up']);
     harness.hypervisor.failNext('undefine', failed);
-    await assert.rejects(harness.operations.destroy(id), { code: 42 });
+    await assert.rejects(harness.run('VM.destroy', id), { code: 42 });
     assert.equal(harness.status(id), 'Down');
-    await harness.operations.destroy(id);
+    await harness.run('VM.destroy', id);
     assert.equal(harness.registry.size, 0);
   });
 
@@ -84,7 +84,7 @@ describe('VM.destroy', () => {
       const release = harness.hypervisor.hold(held);
       harness.operations.create({ xml });
       await harness.rest();
-      const destroying = harness.operations.destroy(id);
+      const destroying = harness.run('VM.destroy', id);
       await harness.rest();
       release();
       await destroying;
@@ -101,7 +101,7 @@ describe('VM.destroy', () => {
     const harness = await new Harness().start();
     const release = harness.hypervisor.hold('define');
     harness.operations.create({ xml });
-    const destroying = assert.rejects(harness.operations.destroy(id), { code: 42, message: /being started/ });
+    const destroying = assert.rejects(harness.run('VM.destroy', id), { code: 42, message: /being started/ });
     await harness.clock.advance(60_000);
     await destroying;
     release();

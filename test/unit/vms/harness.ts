@@ -1,16 +1,21 @@
 /** The vms folder wired over a fake hypervisor and a manual clock, with every published event at hand. */
 import type { VmId } from '../../../src/domain/ids.js';
 import type { AgentEvent, Vm } from '../../../src/domain/vm.js';
+import type { VerbInput, VerbResult } from '../../../src/protocol/verbs.js';
+import { ParamsValidator } from '../../../src/protocol/validation.js';
 import { createMetrics } from '../../../src/util/metrics.js';
 import { silentLogger } from '../../../src/util/log.js';
 import { Jobs } from '../../../src/vms/jobs.js';
 import { MetadataStore } from '../../../src/vms/metadata-store.js';
 import { Operations } from '../../../src/vms/operations.js';
+import type { ServedVerb } from '../../../src/vms/operations.js';
 import { Reconciler } from '../../../src/vms/reconciler.js';
 import { Registry } from '../../../src/vms/registry.js';
 import type { DomainXmlOptions } from '../../support/fake-domain.js';
 import { FakeHypervisor } from '../../support/fake-hypervisor.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
+
+const params = new ParamsValidator();
 
 /** What a VM_status event says of its VM. */
 export function payloadOf({ vmId, params }: AgentEvent): Readonly<Record<string, unknown>> {
@@ -48,6 +53,18 @@ export class Harness {
     await this.rest();
     if (!keepEvents) this.published.length = 0;
     return this;
+  }
+
+  /** Calls a verb as the API does; what has a default may be left out. */
+  async run<V extends ServedVerb>(
+    verb: V,
+    id: VmId,
+    input: Partial<VerbInput<V>> = {},
+  ): Promise<VerbResult<V>> {
+    const table = this.operations.verbs as Readonly<
+      Record<V, (id: VmId, input: VerbInput<V>) => Promise<VerbResult<V>>>
+    >;
+    return table[verb](id, params.validate(verb, { vmID: id, ...input }));
   }
 
   /** Lets everything under way come to its end. */

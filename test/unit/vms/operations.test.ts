@@ -11,10 +11,10 @@ describe('VM.pause and VM.cont', () => {
     it(`publish one event each where libvirt's own events come ${events}`, async () => {
       const harness = await withVm();
       harness.hypervisor.events = events;
-      await harness.operations.pause(id);
+      await harness.run('VM.pause', id);
       harness.hypervisor.deliver();
       await harness.rest();
-      await harness.operations.cont(id);
+      await harness.run('VM.cont', id);
       harness.hypervisor.deliver();
       await harness.rest();
       assert.deepEqual(harness.payloads(), [{ status: 'Paused', pauseCode: 'NOERR' }, { status: 'Up' }]);
@@ -23,9 +23,9 @@ describe('VM.pause and VM.cont', () => {
 
   it('may be asked twice', async () => {
     const harness = await withVm();
-    await harness.operations.cont(id);
-    await harness.operations.pause(id);
-    await harness.operations.pause(id);
+    await harness.run('VM.cont', id);
+    await harness.run('VM.pause', id);
+    await harness.run('VM.pause', id);
     assert.deepEqual(harness.statuses(), ['Paused']);
   });
 
@@ -33,44 +33,44 @@ describe('VM.pause and VM.cont', () => {
     const harness = await withVm();
     harness.hypervisor.events = 'lost';
     harness.hypervisor.act(id, 'suspend');
-    await harness.operations.pause(id);
+    await harness.run('VM.pause', id);
     assert.deepEqual(harness.statuses(), ['Paused']);
   });
 
   it('tell of an unknown VM, of a Down one, and of one that cannot be continued', async () => {
     const harness = await withVm();
-    await assert.rejects(harness.operations.pause(fakeId(9)), {
+    await assert.rejects(harness.run('VM.pause', fakeId(9)), {
       code: 1,
       message: `Virtual machine does not exist: {'vmId': '${fakeId(9)}'}`,
     });
     harness.registry.move(id, 'save-begun');
-    await assert.rejects(harness.operations.cont(id), { code: 16, message: /VM vm-1 .* while it is Saving/ });
+    await assert.rejects(harness.run('VM.cont', id), { code: 16, message: /VM vm-1 .* while it is Saving/ });
     harness.hypervisor.act(id, 'kill');
-    await assert.rejects(harness.operations.pause(id), { code: 6 });
-    await assert.rejects(harness.operations.cont(id), { code: 16 });
+    await assert.rejects(harness.run('VM.pause', id), { code: 6 });
+    await assert.rejects(harness.run('VM.cont', id), { code: 16 });
   });
 
   it('run one at a time; the second is told what is running', async () => {
     const harness = await withVm();
     const release = harness.hypervisor.hold('suspend');
-    const first = harness.operations.pause(id);
-    await assert.rejects(harness.operations.cont(id), {
+    const first = harness.run('VM.pause', id);
+    await assert.rejects(harness.run('VM.cont', id), {
       code: 40,
       message: /VM vm-1 \(.*\) is busy: running VM.pause; try again when it has ended/,
     });
     release();
     await first;
-    await harness.operations.cont(id);
+    await harness.run('VM.cont', id);
   });
 
   it('say that libvirt is not connected, at once and when it is lost half-way', async () => {
     const harness = await withVm();
     const release = harness.hypervisor.hold('suspend');
-    const pausing = harness.operations.pause(id);
+    const pausing = harness.run('VM.pause', id);
     harness.hypervisor.disconnect('end of file');
     release();
     await assert.rejects(pausing, { code: 40, message: /libvirt is not connected: VM.pause of VM vm-1/ });
-    await assert.rejects(harness.operations.pause(id), {
+    await assert.rejects(harness.run('VM.pause', id), {
       code: 40,
       message: /libvirt is not connected \(end of file\): VM vm-1/,
     });
@@ -81,7 +81,7 @@ describe('VM.pause and VM.cont', () => {
     const kinds = { timeout: 40, denied: 75, unsupported: 75, 'no-domain': 1, failed: 100 } as const;
     for (const [kind, code] of Object.entries(kinds)) {
       harness.hypervisor.failNext('suspend', new HypervisorError(kind as keyof typeof kinds, 'why'));
-      await assert.rejects(harness.operations.pause(id), { code, name: 'VerbError' });
+      await assert.rejects(harness.run('VM.pause', id), { code, name: 'VerbError' });
     }
     await harness.rest();
     assert.equal(harness.status(id), 'Up');
@@ -91,7 +91,7 @@ describe('VM.pause and VM.cont', () => {
   it('end with the truth where the VM stops while they run', async () => {
     const harness = await withVm();
     const release = harness.hypervisor.hold('suspend');
-    const pausing = harness.operations.pause(id);
+    const pausing = harness.run('VM.pause', id);
     harness.hypervisor.act(id, 'powerOff');
     release();
     await assert.rejects(pausing);
