@@ -5,7 +5,7 @@
 import type { ErrorKey } from './errors.js';
 import type { HypervisorErrorKind } from './hypervisor.js';
 
-const keyOfKind: Readonly<Record<Exclude<HypervisorErrorKind, 'failed'>, ErrorKey>> = {
+const keyOfKind: Readonly<Record<Exclude<HypervisorErrorKind, 'failed' | 'no-device'>, ErrorKey>> = {
   unavailable: 'resourceUnavailable',
   timeout: 'resourceUnavailable',
   busy: 'resourceUnavailable',
@@ -20,5 +20,5 @@ const keyOfKind: Readonly<Record<Exclude<HypervisorErrorKind, 'failed'>, ErrorKe
 
 /** @param otherwise the verb's own key for a failure that has no better name */
 export function keyOfFailure(kind: HypervisorErrorKind, otherwise: ErrorKey): ErrorKey {
-  return kind === 'failed' ? otherwise : keyOfKind[kind];
+  return kind === 'failed' || kind === 'no-device' ? otherwise : keyOfKind[kind];
 }

@@ -31,7 +31,10 @@ export interface CallOptions {
  * - timeout: no answer within the deadline, or the domain's monitor is held by another call
  * - no-domain: the domain is gone
  * - invalid-state: the domain is not in a state that allows it (not running, already running ...)
- * - exists, denied, unsupported, agent (guest agent silent), aborted (by the caller's signal)
+ * - no-device: the domain has no such device
+ * - agent: the guest agent is not configured, not connected or silent; what it answers with an error is another kind
+ * - aborted: by the caller's signal, or the work was cancelled by abortJob
+ * - exists, denied, unsupported
  * - failed: anything else; read the message
  */
 export type HypervisorErrorKind =
@@ -39,6 +42,7 @@ export type HypervisorErrorKind =
   | 'busy'
   | 'timeout'
   | 'no-domain'
+  | 'no-device'
   | 'invalid-state'
   | 'exists'
   | 'denied'
@@ -79,6 +83,14 @@ export interface ControlInfo {
   readonly state: 'ok' | 'job' | 'occupied' | 'error';
   /** How long it has been in that state, ms. */
   readonly sinceMs: number;
+}
+
+/** What a domain has used so far, ns. NaN: not known. */
+export interface CpuTime {
+  readonly totalNs: number;
+  /** Of QEMU itself, without the guest's own: libvirt's naming. */
+  readonly userNs: number;
+  readonly systemNs: number;
 }
 
 export interface DiskError {
@@ -188,6 +200,8 @@ export interface StatsRequest {
 
 export interface Hypervisor extends Service {
   readonly status: HypervisorStatus;
+  /** Calls that their callers gave up and that are still unanswered: each holds one of the daemon's workers. */
+  readonly stuckCalls: number;
   /** Returns the remover. Listeners are called in the order of events, never concurrently. */
   addListener(listener: HypervisorListener): () => void;
 
@@ -198,6 +212,8 @@ export interface Hypervisor extends Service {
   /** Many at once, parsed off the main thread when there are many. Domains that vanished are left out. */
   describeMany(ids: readonly VmId[], options?: CallOptions): Promise<DomainDescription[]>;
   controlInfo(id: VmId, options?: CallOptions): Promise<ControlInfo>;
+  /** Needs no monitor: answers however stuck the domain's QEMU is. */
+  cpuTime(id: VmId, options?: CallOptions): Promise<CpuTime>;
   diskErrors(id: VmId, options?: CallOptions): Promise<DiskError[]>;
   /** The active job's operation ('migration-out' ...), or undefined. */
   activeJob(id: VmId, options?: CallOptions): Promise<string | undefined>;

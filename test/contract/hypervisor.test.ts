@@ -13,7 +13,6 @@ import { createMetrics } from '../../src/util/metrics.js';
 import { systemClock } from '../../src/util/time.js';
 import { contractXml, qemuTraits } from '../support/contract-bench.js';
 import type { Subject } from '../support/contract-bench.js';
-import { domainXml } from '../support/fake-domain.js';
 import { FakeHypervisor } from '../support/fake-hypervisor.js';
 import { hypervisorContract } from '../support/hypervisor-contract.js';
 
@@ -64,8 +63,8 @@ hypervisorContract(
   () =>
     Promise.resolve({
       hypervisor: new FakeHypervisor(),
-      domainXml: ({ id, name, devices }) => domainXml(id, name, { balloon: devices }),
+      domainXml: (spec) => contractXml(spec, 'kvm', '/images/contract.qcow2'),
       dispose: () => Promise.resolve(),
     }),
-  { ...qemuTraits, domainType: 'kvm', stats: 'states', devices: false, options: false, connects: false },
+  { ...qemuTraits, domainType: 'kvm', stats: 'states', options: false, connects: false },
 );

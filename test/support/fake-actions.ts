@@ -23,7 +23,8 @@ interface Action {
   readonly allowed: (domain: FakeDomain) => boolean;
 }
 
-export const active = ({ state }: FakeDomain): boolean => state.state !== 'shutoff';
+export const active = (domain: FakeDomain): boolean => domain.active;
+const always = (): boolean => true;
 const running = ({ state }: FakeDomain): boolean => state.state === 'running';
 const paused = ({ state }: FakeDomain): boolean => state.state === 'paused';
 const action = (
@@ -44,6 +45,10 @@ export const actions = {
   destroy: action('shutoff', 'destroyed', active, ['shutdown', 'host'], ['stopped', 'destroyed']),
   kill: action('shutoff', 'crashed', active, ['stopped', 'failed']),
   save: action('shutoff', 'saved', active, ['suspended', 'paused'], ['stopped', 'saved']),
+  savePaused: action('shutoff', 'saved', active, ['stopped', 'saved']),
+  restore: action('running', 'restored', always, ['started', 'restored'], ['resumed', 'from-snapshot']),
+  restorePaused: action('paused', 'user', always, ['started', 'restored'], ['suspended', 'restored']),
+  snapshotPause: action('paused', 'snapshot', running, ['suspended', 'paused']),
 } as const satisfies Record<string, Action>;
 export type ActionName = keyof typeof actions;
 export const actionNames = Object.keys(actions) as ActionName[];

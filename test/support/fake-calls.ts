@@ -6,10 +6,23 @@ import { HypervisorError } from '../../src/domain/hypervisor.js';
 import type { Hypervisor } from '../../src/domain/hypervisor.js';
 import type { VmId } from '../../src/domain/ids.js';
 
-export type Method = keyof Omit<Hypervisor, 'status' | 'addListener' | 'start' | 'stop' | 'parseXml'>;
+type Group = 'power' | 'saving' | 'devices' | 'tuning' | 'disks' | 'guest' | 'metadata';
+type GroupMethod = { [G in Group]: `${G}.${Extract<keyof Hypervisor[G], string>}` }[Group];
+
+/** A call of the port, those of its groups as 'devices.attach'. */
+export type Method =
+  | Exclude<keyof Hypervisor, Group | 'status' | 'stuckCalls' | 'addListener' | 'start' | 'stop' | 'parseXml'>
+  | GroupMethod;
+
+export interface FakeCall {
+  readonly method: Method;
+  readonly id?: VmId;
+  /** What the call of a group was given beside the id. */
+  readonly args?: Readonly<Record<string, unknown>>;
+}
 
 export abstract class FakeCalls {
-  readonly calls: { readonly method: Method; readonly id?: VmId }[] = [];
+  readonly calls: FakeCall[] = [];
   /** The most calls that waited at the same time. */
   peakCalls = 0;
   #pendingCalls = 0;
@@ -33,7 +46,11 @@ export abstract class FakeCalls {
   }
 
   countCalls(method: Method, id?: VmId): number {
-    return this.calls.filter((call) => call.method === method && (id === undefined || call.id === id)).length;
+    return this.callsOf(method, id).length;
+  }
+
+  callsOf(method: Method, id?: VmId): FakeCall[] {
+    return this.calls.filter((call) => call.method === method && (id === undefined || call.id === id));
   }
 
   /** Why no call is answered now. */
@@ -44,8 +61,8 @@ export abstract class FakeCalls {
     return value;
   }
 
-  protected async enter(method: Method, id?: VmId): Promise<void> {
-    this.calls.push({ method, ...(id !== undefined && { id }) });
+  async enter(method: Method, id?: VmId, args?: FakeCall['args']): Promise<void> {
+    this.calls.push({ method, ...(id !== undefined && { id }), ...(args && { args }) });
     this.peakCalls = Math.max(this.peakCalls, ++this.#pendingCalls);
     try {
       await (this.#holds.get(method) ?? new Promise((resolve) => setImmediate(resolve)));

@@ -1,23 +1,81 @@
 /**
- * Domains of the fake hypervisor: their XML, as little of it as the agent's rules look at, and its description.
+ * Domains of the fake hypervisor: what libvirt keeps of each, and XML for tests.
+ *
+ * Invariant: an active domain has live XML, a persistent one a definition, and each has one of them.
  */
-import type { DomainDescription, OvirtMetadata } from '../../src/domain/devices.js';
+import type { DomainDescription } from '../../src/domain/devices.js';
 import { HypervisorError } from '../../src/domain/hypervisor.js';
 import type { DiskError, DomainState, HypervisorHostInfo } from '../../src/domain/hypervisor.js';
-import { parseVmId } from '../../src/domain/ids.js';
+import type { BlockJob } from '../../src/domain/hypervisor-verbs.js';
 import type { VmId } from '../../src/domain/ids.js';
+import { parseDomainXml } from '../../src/libvirt/domain-xml.js';
+import { xmlElement } from '../../src/util/xml-edit.js';
+import { edited, startedXml } from './fake-xml.js';
 
-export interface FakeDomain {
-  readonly id: VmId;
-  readonly name: string;
-  readonly xml: string;
-  readonly persistent: boolean;
-  state: DomainState;
+export class FakeDomain {
+  live: string | undefined;
   job?: string;
-  diskErrors: DiskError[];
-  balloonPeriodSec?: number;
-  vcpuQuota: number;
-  vcpuPeriod: number;
+  diskErrors: DiskError[] = [];
+  vcpuQuota = -1;
+  vcpuPeriod = 100_000;
+  /** By target. */
+  readonly blockJobs = new Map<string, BlockJob>();
+  /** Sizes that disks were given, bytes, by target. */
+  readonly capacities = new Map<string, number>();
+  #state: DomainState = { state: 'shutoff', reason: 'unknown' };
+
+  constructor(
+    readonly id: VmId,
+    readonly name: string,
+    public definition: string | undefined,
+  ) {}
+
+  get state(): DomainState {
+    return this.#state;
+  }
+
+  /** Starting makes live XML of the definition; stopping forgets it with all that a QEMU has. */
+  set state(state: DomainState) {
+    const was = this.active;
+    this.#state = state;
+    if (this.active === was) return;
+    this.live = this.active && this.live === undefined ? startedXml(this.xml) : undefined;
+    delete this.job;
+    this.blockJobs.clear();
+    this.vcpuQuota = -1;
+    this.vcpuPeriod = 100_000;
+  }
+
+  /** Starts from this XML instead of the definition. */
+  startWith(xml: string, state: DomainState): void {
+    this.state = state;
+    this.live = startedXml(xml);
+  }
+
+  get active(): boolean {
+    return this.#state.state !== 'shutoff';
+  }
+
+  get persistent(): boolean {
+    return this.definition !== undefined;
+  }
+
+  /** Of memory statistics; setting 0 takes it away. */
+  get balloonPeriodSec(): number | undefined {
+    return describeXml(this.xml).balloonPeriodSec;
+  }
+
+  set balloonPeriodSec(seconds: number | undefined) {
+    this.live = edited(this.xml, (live) => {
+      const balloon = live.child('devices')?.child('memballoon');
+      if (balloon) balloon.nodes = seconds ? [xmlElement('stats', { period: String(seconds) })] : [];
+    });
+  }
+
+  /** The live one where it runs. */
+  get xml(): string {
+    return this.live ?? this.definition ?? '';
+  }
 }
 
 export interface DomainXmlOptions {
@@ -28,6 +86,10 @@ export interface DomainXmlOptions {
   readonly destroyOnReboot?: boolean;
   readonly balloon?: boolean;
   readonly channel?: string;
+  /** More elements of `<ovirt-vm:vm>`, with their prefixes. */
+  readonly metadata?: string;
+  /** More devices. */
+  readonly devices?: string;
 }
 
 /** The id of the n-th domain of a test. */
@@ -35,74 +97,57 @@ export function fakeId(n: number): VmId {
   return `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}` as VmId;
 }
 
+/** A domain of 1 GiB with up to 4 vCPUs, one of them online, and a disk. */
 export function domainXml(id: VmId, name: string, options: DomainXmlOptions = {}): string {
   const value = (tag: string, content: string | number | boolean | undefined): string =>
     content === undefined ? '' : `<ovirt-vm:${tag}>${String(content)}</ovirt-vm:${tag}>`;
   const metadata =
     (options.managed ?? true)
-      ? `<metadata><ovirt-vm:vm>${value('launchPaused', options.launchPaused)}${value('startTime', options.startTime)}` +
-        `${value('exitReason', options.exitReason)}${value('destroy_on_reboot', options.destroyOnReboot)}</ovirt-vm:vm></metadata>`
+      ? `<metadata xmlns:ovirt-vm="http://ovirt.org/vm/1.0"><ovirt-vm:vm>${value('launchPaused', options.launchPaused)}` +
+        `${value('startTime', options.startTime)}${exitOf(options.exitReason, value)}` +
+        `${value('destroy_on_reboot', options.destroyOnReboot)}${options.metadata ?? ''}</ovirt-vm:vm></metadata>`
       : '';
   const channel =
-    options.channel === undefined ? '' : `<channel><target name='${options.channel}'/></channel>`;
+    options.channel === undefined
+      ? ''
+      : `<channel type='unix'><target type='virtio' name='${options.channel}'/></channel>`;
   const balloon = options.balloon ? `<memballoon model='virtio'/>` : '';
-  return `<domain type='kvm'><name>${name}</name><uuid>${id}</uuid>${metadata}<devices>${channel}${balloon}</devices></domain>`;
+  const disk =
+    `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/images/vda'/>` +
+    `<target dev='vda' bus='virtio'/><alias name='ua-disk'/></disk>`;
+  return (
+    `<domain type='kvm'><name>${name}</name><uuid>${id}</uuid>${metadata}<memory unit='KiB'>1048576</memory>` +
+    `<currentMemory unit='KiB'>1048576</currentMemory><vcpu current='1'>4</vcpu><features><acpi/></features>` +
+    `<devices>${disk}${channel}${balloon}${options.devices ?? ''}</devices></domain>`
+  );
 }
 
-const BALLOON = /<memballoon model='virtio'(\/>|>.*<\/memballoon>)/;
-
-/** The XML as libvirt tells it once the period of memory statistics was set. @param periodSec 0: none */
-export function withBalloonPeriod(xml: string, periodSec: number): string {
-  if (periodSec === 0) return xml;
-  return xml.replace(BALLOON, `<memballoon model='virtio'><stats period='${periodSec}'/></memballoon>`);
+function exitOf(
+  reason: number | undefined,
+  value: (tag: string, content: string | number) => string,
+): string {
+  if (reason === undefined) return '';
+  return value('exitCode', 0) + value('exitReason', reason) + value('exitMessage', 'as the metadata says');
 }
 
 /** @throws HypervisorError 'failed' for what is no domain */
 export function describeXml(xml: string): DomainDescription {
-  const text = (tag: string): string | undefined =>
-    new RegExp(`<${tag}(?: [^>]*)?>([^<]*)</${tag}>`).exec(xml)?.[1];
-  const id = parseVmId(text('uuid'));
-  const name = text('name');
-  const balloonPeriod = /<stats period='(\d+)'/.exec(xml)?.[1];
-  const whole = xml.startsWith('<domain') && xml.endsWith('</devices></domain>');
-  if (!whole || id === undefined || name === undefined) {
-    throw new HypervisorError('failed', 'XML error: this is no domain with a name and a uuid');
+  try {
+    if (!closesItsTags(xml)) throw new Error('a tag is not closed');
+    return parseDomainXml(xml);
+  } catch (error) {
+    throw new HypervisorError('failed', `XML error: ${(error as Error).message}`, { cause: error });
   }
-  return {
-    id,
-    name,
-    type: 'kvm',
-    xml,
-    devicesHash: String(xml.length - xml.indexOf('<devices>')),
-    memoryKiB: 1024,
-    currentMemoryKiB: 1024,
-    vcpus: 1,
-    maxVcpus: 1,
-    acpi: true,
-    balloonModel: BALLOON.test(xml) ? 'virtio' : '',
-    ...(balloonPeriod !== undefined && { balloonPeriodSec: Number(balloonPeriod) }),
-    disks: [{ target: 'vda', device: 'disk', bus: 'virtio', source: '/images/vda', alias: 'ua-disk' }],
-    nics: [],
-    graphics: [],
-    channels: /<target name='([^']+)'/.exec(xml)?.slice(1) ?? [],
-    guestAgentConnected: false,
-    ...(/<ovirt-vm:vm[ >]/.test(xml) && { metadata: metadataOf(text) }),
-  };
 }
 
-function metadataOf(text: (tag: string) => string | undefined): OvirtMetadata {
-  const startTime = text('ovirt-vm:startTime');
-  const exitReason = text('ovirt-vm:exitReason');
-  return {
-    launchPaused: text('ovirt-vm:launchPaused') === 'true',
-    destroyOnReboot: text('ovirt-vm:destroy_on_reboot') === 'true',
-    ...(startTime !== undefined && { startTime: Number(startTime) }),
-    ...(exitReason !== undefined && {
-      exitCode: 0,
-      exitReason: Number(exitReason),
-      exitMessage: 'as the metadata says',
-    }),
-  };
+/** What the agent's own parser lets pass. */
+function closesItsTags(xml: string): boolean {
+  const open: string[] = [];
+  for (const [, slash, name = '', empty] of xml.matchAll(/<(\/?)([\w:.-]+)[^>]*?(\/?)>/g)) {
+    if (slash !== '' && open.pop() !== name) return false;
+    if (slash === '' && empty === '') open.push(name);
+  }
+  return open.length === 0;
 }
 
 export const fakeHost: HypervisorHostInfo = {

@@ -1,6 +1,7 @@
 /**
  * An in-memory hypervisor for unit tests: the whole port, with domains that can also be changed behind the agent's
- * back (`act`), events that can be delivered late or lost (`events`), calls that fail or hang (fake-calls.ts).
+ * back (`act`), events that can be delivered late or lost (`events`), calls that fail or hang (fake-calls.ts). The
+ * groups of calls are in files of their own, with what a test can do to them.
  *
  * Details, reasons, refusals and orders of events are those of real libvirt: test/contract holds it to that. It knows
  * neither deadlines nor signals, and of statistics only states.
@@ -9,6 +10,7 @@ import type { DomainDescription } from '../../src/domain/devices.js';
 import { HypervisorError } from '../../src/domain/hypervisor.js';
 import type {
   ControlInfo,
+  CpuTime,
   DiskError,
   DomainEvent,
   DomainRef,
@@ -25,11 +27,20 @@ import type { StatsBatch } from '../../src/domain/stats.js';
 import { actions, active, stateNumbers } from './fake-actions.js';
 import type { ActionName } from './fake-actions.js';
 import { FakeCalls } from './fake-calls.js';
-import type { Method } from './fake-calls.js';
-import { describeXml, domainXml, fakeHost, fakeId, withBalloonPeriod } from './fake-domain.js';
-import type { DomainXmlOptions, FakeDomain } from './fake-domain.js';
+import type { FakeCall, Method } from './fake-calls.js';
+import { FakeDevices } from './fake-devices.js';
+import { FakeDisks } from './fake-disks.js';
+import { describeXml, domainXml, FakeDomain, fakeHost, fakeId } from './fake-domain.js';
+import type { DomainXmlOptions } from './fake-domain.js';
+import { FakeGuest } from './fake-guest.js';
+import { FakeMetadata } from './fake-metadata.js';
+import { FakePower } from './fake-power.js';
+import { FakeSaving } from './fake-saving.js';
+import { FakeTuning } from './fake-tuning.js';
+import { wrongState } from './fake-world.js';
+import type { EventBody, FakeWorld } from './fake-world.js';
 
-export class FakeHypervisor extends FakeCalls implements Hypervisor {
+export class FakeHypervisor extends FakeCalls implements Hypervisor, FakeWorld {
   readonly domains = new Map<VmId, FakeDomain>();
   /** 'now': with the change; 'held': at deliver(); 'lost': never. */
   events: 'now' | 'held' | 'lost' = 'now';
@@ -39,6 +50,15 @@ export class FakeHypervisor extends FakeCalls implements Hypervisor {
   readonly #listeners = new Set<HypervisorListener>();
   readonly #queue: DomainEvent[] = [];
 
+  readonly guest = new FakeGuest(this);
+  readonly power = new FakePower(this, this.guest);
+  readonly saving = new FakeSaving(this);
+  readonly devices = new FakeDevices(this);
+  readonly tuning = new FakeTuning(this);
+  readonly disks = new FakeDisks(this, this.guest, this.saving);
+  readonly metadata = new FakeMetadata(this);
+
+  readonly stuckCalls = 0;
   get status(): HypervisorStatus {
     return this.#status;
   }
@@ -62,7 +82,10 @@ export class FakeHypervisor extends FakeCalls implements Hypervisor {
   /** Adds the n-th domain, running unless told otherwise, without an event. */
   addDomain(n: number, state: DomainState = actions.start.to, options: DomainXmlOptions = {}): FakeDomain {
     const id = fakeId(n);
-    return this.#put(id, `vm-${n}`, domainXml(id, `vm-${n}`, options), state, true);
+    const domain = new FakeDomain(id, `vm-${n}`, domainXml(id, `vm-${n}`, options));
+    domain.state = state;
+    this.domains.set(id, domain);
+    return domain;
   }
 
   /** Changes a domain as libvirt's other clients, the guest or fate would. False where it cannot happen now. */
@@ -106,30 +129,34 @@ export class FakeHypervisor extends FakeCalls implements Hypervisor {
     return this.answer('listDomains', refs);
   }
   async domainState(id: VmId): Promise<DomainState> {
-    return this.answer('domainState', (await this.#enterDomain('domainState', id)).state);
+    return this.answer('domainState', (await this.enterDomain('domainState', id)).state);
   }
   async describe(id: VmId): Promise<DomainDescription> {
-    return this.#description(await this.#enterDomain('describe', id));
+    return describeXml((await this.enterDomain('describe', id)).xml);
   }
   async describeMany(ids: readonly VmId[]): Promise<DomainDescription[]> {
     await this.enter('describeMany');
     return ids.flatMap((id) => {
       const domain = this.domains.get(id);
-      return domain ? [this.#description(domain)] : [];
+      return domain ? [describeXml(domain.xml)] : [];
     });
   }
   async controlInfo(id: VmId): Promise<ControlInfo> {
-    await this.#enterActive('controlInfo', id);
+    await this.enterActive('controlInfo', id);
     return { state: 'ok', sinceMs: 0 };
   }
+  async cpuTime(id: VmId): Promise<CpuTime> {
+    await this.enterActive('cpuTime', id);
+    return { totalNs: 0, userNs: 0, systemNs: 0 };
+  }
   async diskErrors(id: VmId): Promise<DiskError[]> {
-    return (await this.#enterActive('diskErrors', id)).diskErrors;
+    return (await this.enterActive('diskErrors', id)).diskErrors;
   }
   async activeJob(id: VmId): Promise<string | undefined> {
-    return (await this.#enterActive('activeJob', id)).job;
+    return (await this.enterActive('activeJob', id)).job;
   }
   async scheduler(id: VmId): Promise<{ vcpuQuota: number; vcpuPeriod: number }> {
-    const domain = await this.#enterDomain('scheduler', id);
+    const domain = await this.enterDomain('scheduler', id);
     const { vcpuQuota, vcpuPeriod } = domain;
     return active(domain) ? { vcpuQuota, vcpuPeriod } : { vcpuQuota: 0, vcpuPeriod: 0 };
   }
@@ -145,15 +172,15 @@ export class FakeHypervisor extends FakeCalls implements Hypervisor {
     return this.answer('stats', batch);
   }
   async suspend(id: VmId): Promise<void> {
-    const { state } = (await this.#enterDomain('suspend', id)).state;
+    const { state } = (await this.enterDomain('suspend', id)).state;
     if (state !== 'paused') this.#actOrRefuse(id, 'suspend');
   }
   async resume(id: VmId): Promise<void> {
-    await this.#enterDomain('resume', id);
+    await this.enterDomain('resume', id);
     this.#actOrRefuse(id, 'resume');
   }
   async destroy(id: VmId, how: { readonly graceful: boolean }): Promise<void> {
-    await this.#enterActive('destroy', id);
+    await this.enterActive('destroy', id);
     if (how.graceful && this.stubborn) throw new HypervisorError('failed', 'QEMU ignores SIGTERM');
     this.act(id, 'destroy');
   }
@@ -165,23 +192,25 @@ export class FakeHypervisor extends FakeCalls implements Hypervisor {
       throw new HypervisorError('failed', `domain '${other.name}' is already defined with uuid ${other.id}`);
     }
     const previous = this.domains.get(id);
-    const domain = this.#put(id, name, xml, previous?.state ?? { state: 'shutoff', reason: 'unknown' }, true);
+    const domain = previous ?? new FakeDomain(id, name, xml);
+    domain.definition = xml;
+    this.domains.set(id, domain);
     this.emit(id, { kind: 'lifecycle', event: 'defined', detail: previous ? 'updated' : 'added' });
     return { id, name, active: active(domain) };
   }
   async launch(id: VmId, how: { readonly paused: boolean }): Promise<void> {
-    await this.#enterDomain('launch', id);
+    await this.enterDomain('launch', id);
     this.#actOrRefuse(id, how.paused ? 'startPaused' : 'start');
   }
   async undefine(id: VmId): Promise<void> {
-    const domain = await this.#enterDomain('undefine', id);
+    const domain = await this.enterDomain('undefine', id);
     if (!domain.persistent) throw new HypervisorError('invalid-state', 'cannot undefine transient domain');
-    this.#put(id, domain.name, domain.xml, domain.state, false);
+    domain.definition = undefined;
     this.emit(id, { kind: 'lifecycle', event: 'undefined', detail: 'removed' });
     if (!active(domain)) this.domains.delete(id);
   }
   async setMemoryStatsPeriod(id: VmId, periodSec: number): Promise<void> {
-    const domain = await this.#enterActive('setMemoryStatsPeriod', id);
+    const domain = await this.enterActive('setMemoryStatsPeriod', id);
     if (periodSec < 0) throw new HypervisorError('failed', 'the period must be zero or greater');
     domain.balloonPeriodSec = periodSec;
   }
@@ -198,25 +227,6 @@ export class FakeHypervisor extends FakeCalls implements Hypervisor {
     return open ? undefined : new HypervisorError('unavailable', 'not connected now');
   }
 
-  #put(id: VmId, name: string, xml: string, state: DomainState, persistent: boolean): FakeDomain {
-    const domain: FakeDomain = {
-      id,
-      name,
-      xml,
-      state,
-      persistent,
-      diskErrors: [],
-      vcpuQuota: -1,
-      vcpuPeriod: 100_000,
-    };
-    this.domains.set(id, domain);
-    return domain;
-  }
-
-  #description(domain: FakeDomain): DomainDescription {
-    return describeXml(withBalloonPeriod(domain.xml, domain.balloonPeriodSec ?? 0));
-  }
-
   #send(event: DomainEvent): void {
     for (const listener of this.#listeners) listener.domainEvent?.(event);
   }
@@ -225,27 +235,20 @@ export class FakeHypervisor extends FakeCalls implements Hypervisor {
     if (!this.act(id, name)) throw new HypervisorError('invalid-state', `domain cannot ${name} now`);
   }
 
-  async #enterDomain(method: Method, id: VmId): Promise<FakeDomain> {
-    await this.enter(method, id);
+  async enterDomain(method: Method, id: VmId, args?: FakeCall['args']): Promise<FakeDomain> {
+    await this.enter(method, id, args);
     const domain = this.domains.get(id);
     if (!domain) throw new HypervisorError('no-domain', `Domain not found: no domain with uuid ${id}`);
     return domain;
   }
 
-  /** Of what a running domain alone has. */
-  async #enterActive(method: Method, id: VmId): Promise<FakeDomain> {
-    const domain = await this.#enterDomain(method, id);
-    if (!active(domain)) throw notRunning();
-    return domain;
+  async enterActive(
+    method: Method,
+    id: VmId,
+    args?: FakeCall['args'],
+  ): Promise<FakeDomain & { live: string }> {
+    const domain = await this.enterDomain(method, id, args);
+    if (!active(domain)) throw wrongState('domain is not running');
+    return domain as FakeDomain & { live: string };
   }
 }
-
-function notRunning(): HypervisorError {
-  return new HypervisorError('invalid-state', 'domain is not running');
-}
-
-type EventBody = DomainEvent extends infer E
-  ? E extends DomainEvent
-    ? Omit<E, 'id' | 'domainName'>
-    : never
-  : never;

@@ -10,6 +10,7 @@ const codes: Readonly<Record<HypervisorErrorKind, number>> = {
   busy: 40,
   timeout: 40,
   'no-domain': 1,
+  'no-device': 100,
   'invalid-state': 16,
   exists: 4,
   denied: 75,
