@@ -133,6 +133,11 @@ export class Connection {
     return this.#window.inFlight;
   }
 
+  /** A call made now would be sent at once. */
+  get hasRoom(): boolean {
+    return this.#window.hasRoom;
+  }
+
   readonly call: TypedCall = async (name, args, options) => {
     const packet = await this.callRaw(name, args, options);
     try {

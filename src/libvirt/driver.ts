@@ -14,6 +14,7 @@ import { HypervisorError } from '../domain/hypervisor.js';
 import type {
   CallOptions,
   ControlInfo,
+  CpuTime,
   DiskError,
   DomainRef,
   DomainState,
@@ -30,6 +31,7 @@ import type { Logger } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import type { WorkerPool } from '../util/workers.js';
+import { cpuTime } from './cpu-time.js';
 import { describeMany } from './describe-many.js';
 import { DomainHandles } from './domain-handles.js';
 import { DomainList } from './domain-list.js';
@@ -66,6 +68,8 @@ export interface LibvirtHypervisorDeps {
   readonly workers?: WorkerPool;
 }
 
+/** Statistics may have twice as many; see lanes.ts. */
+const MAX_HANGING_VERBS = 4;
 const MAX_DISK_ERRORS = 256;
 const MAX_SCHEDULER_PARAMS = 16;
 
@@ -88,7 +92,7 @@ export class LibvirtHypervisor implements Hypervisor {
     this.#priority = new Lane({ name: 'priority', target }, connectionDeps);
     this.#free = new Lane({ name: 'free', target }, connectionDeps);
     this.#backed = new Lane({ name: 'backed', target }, connectionDeps);
-    this.#verbs = new Lane({ name: 'verbs', target }, connectionDeps);
+    this.#verbs = new Lane({ name: 'verbs', target, maxHanging: MAX_HANGING_VERBS }, connectionDeps);
     this.#destroy = new Lane({ name: 'destroy', target }, connectionDeps);
     this.#stats = new StatsSource(this.#handles, connectionDeps);
     this.#list = new DomainList(this.#handles, metrics);
@@ -96,6 +100,10 @@ export class LibvirtHypervisor implements Hypervisor {
 
   get status(): HypervisorStatus {
     return this.#events.status;
+  }
+
+  get stuckCalls(): number {
+    return this.#lanes.reduce((sum, { hangingCalls }) => sum + hangingCalls, 0);
   }
 
   addListener(listener: HypervisorListener): () => void {
@@ -111,14 +119,11 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([
-      this.#events.stop(),
-      this.#priority.stop(),
-      this.#free.stop(),
-      this.#backed.stop(),
-      this.#verbs.stop(),
-      this.#destroy.stop(),
-    ]);
+    await Promise.all([this.#events, ...this.#lanes].map((lane) => lane.stop()));
+  }
+
+  get #lanes(): readonly Lane[] {
+    return [this.#priority, this.#free, this.#backed, this.#verbs, this.#destroy];
   }
 
   listDomains(options?: CallOptions): Promise<DomainRef[]> {
@@ -142,6 +147,10 @@ export class LibvirtHypervisor implements Hypervisor {
   async controlInfo(id: VmId, options?: CallOptions): Promise<ControlInfo> {
     const reply = await this.#priority.call('DOMAIN_GET_CONTROL_INFO', this.#on(id), options);
     return { state: controlStates[reply.state] ?? 'error', sinceMs: reply.stateTime };
+  }
+
+  async cpuTime(id: VmId, options?: CallOptions): Promise<CpuTime> {
+    return cpuTime(this.#free.call, this.#handles.get(id), options);
   }
 
   async diskErrors(id: VmId, options?: CallOptions): Promise<DiskError[]> {

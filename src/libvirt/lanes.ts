@@ -11,13 +11,16 @@
  * attempt under way, or starts one. The events lane also tries by itself, 50 ms after a loss and then ever more
  * slowly, once a second at most.
  *
- * A connection on which calls hang is set aside for a fresh one, and closed when their replies have come. All
- * connections of a lane together hold 8 calls at most, for each that hangs costs the daemon one of its 20 workers,
- * and closing the connection does not give it back. Beyond that, calls are refused (see call-window.ts).
+ * Calls that hang keep their slots of a connection, and the daemon's workers, until their replies come; closing the
+ * connection gives nothing back. Hence two rules:
+ * - A call takes the first connection with a free slot. Where the slots are taken and some of their calls hang, a
+ *   fresh connection is opened, so that no call waits behind one that may never end. Spare ones are closed when they
+ *   are idle again.
+ * - A lane on which as many calls hang as it may have refuses further ones at once with 'busy': 8, of verbs 4. So
+ *   both kinds together leave 8 of the daemon's 20 workers to everybody else.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions } from '../domain/hypervisor.js';
-import { MAX_IN_FLIGHT } from './call-window.js';
 import type { Connection, ConnectionDeps, ConnectionListener } from './connection.js';
 import { deadlineOf, secondsText } from './deadlines.js';
 import type { Args, ProcedureName, TypedCall } from './procedures.js';
@@ -29,9 +32,9 @@ export type LaneName = (typeof laneNames)[number];
 
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 1000;
-/** Hanging calls from which a connection is set aside. */
-const HANGING_CALLS = 2;
-const MAX_CALLS_PER_LANE = 8;
+const MAX_HANGING = 8;
+/** Their 12 slots are more than may hang. */
+const MAX_CONNECTIONS = 3;
 
 export interface LaneHooks {
   /** Runs on each new connection before any other call; failing it fails the attempt. */
@@ -49,13 +52,16 @@ export interface LaneOptions {
   readonly target: LibvirtTarget;
   /** Stay connected without being asked. */
   readonly persistent?: boolean;
+  /** Calls that may hang before others are refused; default 8. */
+  readonly maxHanging?: number;
   readonly hooks?: LaneHooks;
 }
 
 export class Lane {
-  #connection: Connection | undefined;
+  /** In use, oldest first; more than one only while calls hang. */
+  readonly #connections: Connection[] = [];
   #attempt: Promise<Connection> | undefined;
-  readonly #aside = new Set<Connection>();
+  readonly #maxHanging: number;
   #wasLost = false;
   #openedMs = 0;
   #backoffMs = FIRST_BACKOFF_MS;
@@ -65,10 +71,18 @@ export class Lane {
   constructor(
     private readonly options: LaneOptions,
     private readonly deps: ConnectionDeps,
-  ) {}
+  ) {
+    this.#maxHanging = options.maxHanging ?? MAX_HANGING;
+  }
 
+  /** The newest one. */
   get connection(): Connection | undefined {
-    return this.#connection;
+    return this.#connections.at(-1);
+  }
+
+  /** Calls that nobody waits for any more and that the daemon has not answered. */
+  get hangingCalls(): number {
+    return this.#connections.reduce((sum, { abandonedCalls }) => sum + abandonedCalls, 0);
   }
 
   /** Resolves after the first attempt, whatever its outcome; a persistent lane goes on trying. */
@@ -80,60 +94,79 @@ export class Lane {
     this.#stop.abort(new HypervisorError('unavailable', 'the libvirt adapter was stopped'));
     this.#cancelRetry?.();
     await this.#attempt?.catch(() => undefined);
-    const connections = [...this.#aside, ...(this.#connection ? [this.#connection] : [])];
-    this.#aside.clear();
-    this.#connection = undefined;
+    const connections = this.#connections.splice(0);
     if (connections.length > 0) this.deps.metrics.libvirt_connected.set({ lane: this.options.name }, 0);
     await Promise.all(connections.map((connection) => connection.close()));
   }
 
-  readonly call: TypedCall = async (name, args, options) => {
-    const { connection, rest } = await this.#ready(name, options);
-    return connection.call(name, args, rest);
-  };
+  readonly call: TypedCall = (name, args, options) =>
+    this.#on(name, options, (connection, rest) => connection.call(name, args, rest));
 
   /** As call(), but resolves with the reply's packet. */
-  async callRaw<N extends ProcedureName>(name: N, args: Args<N>, options?: CallOptions): Promise<Buffer> {
-    const { connection, rest } = await this.#ready(name, options);
-    return connection.callRaw(name, args, rest);
+  callRaw<N extends ProcedureName>(name: N, args: Args<N>, options?: CallOptions): Promise<Buffer> {
+    return this.#on(name, options, (connection, rest) => connection.callRaw(name, args, rest));
   }
 
-  /** The connection, and the options with what is left of the deadline after waiting for it. */
-  async #ready(
+  /**
+   * Makes the call on a connection with a free slot, which it takes in the same turn: calls made together spread
+   * over the free slots. It gets what is left of the deadline after waiting for a connection.
+   */
+  async #on<T>(
     name: ProcedureName,
-    options: CallOptions = {},
-  ): Promise<{ readonly connection: Connection; readonly rest: CallOptions }> {
-    this.#setAside();
-    if (this.#connection) return { connection: this.#connection, rest: options };
-    const deadlineMs = options.deadlineMs ?? deadlineOf(name);
+    options: CallOptions | undefined,
+    make: (connection: Connection, rest: CallOptions | undefined) => Promise<T>,
+  ): Promise<T> {
+    const atOnce = this.#pick(name);
+    if (atOnce) return make(atOnce, options);
+    const deadlineMs = options?.deadlineMs ?? deadlineOf(name);
     const startedMs = this.deps.clock.nowMs();
-    const connection = await this.#bounded(this.#connect(), deadlineMs, options.signal);
-    return {
-      connection,
-      rest: { ...options, deadlineMs: deadlineMs - (this.deps.clock.nowMs() - startedMs) },
-    };
+    const left = (): number => deadlineMs - (this.deps.clock.nowMs() - startedMs);
+    for (;;) {
+      await this.#bounded(this.#connect(), left(), options?.signal);
+      const connection = this.#pick(name);
+      if (connection) return make(connection, { ...options, deadlineMs: left() });
+    }
   }
 
-  /** Not of the events lane, whose connection has the registrations; nothing on it hangs. */
-  #setAside(): void {
-    for (const connection of this.#aside) {
-      if (connection.callsInFlight > 0) continue;
-      this.#aside.delete(connection);
-      void connection.close();
+  /** Undefined where a connection is to be opened first. @throws HypervisorError 'busy' */
+  #pick(name: ProcedureName): Connection | undefined {
+    this.#closeSpares();
+    const hanging = this.hangingCalls;
+    if (hanging >= this.#maxHanging) {
+      const message = `${name} was not sent: ${hanging} calls of its kind hang in libvirt, and no more may`;
+      throw new HypervisorError('busy', message);
     }
-    const connection = this.#connection;
-    if (!connection || this.options.persistent || connection.abandonedCalls < HANGING_CALLS) return;
-    const inFlight = [connection, ...this.#aside].reduce((sum, each) => sum + each.callsInFlight, 0);
-    if (inFlight + MAX_IN_FLIGHT > MAX_CALLS_PER_LANE) return;
-    this.#aside.add(connection);
-    this.#connection = undefined;
+    const free = this.#connections.find(({ hasRoom }) => hasRoom);
+    if (free) return free;
+    if (hanging > 0 && !this.options.persistent && this.#connections.length < MAX_CONNECTIONS) {
+      this.#tellOfHanging(hanging);
+      return undefined;
+    }
+    return this.#connections.reduce<Connection | undefined>(
+      (best, each) => (best && best.abandonedCalls <= each.abandonedCalls ? best : each),
+      undefined,
+    );
+  }
+
+  /** Idle connections beyond one with a free slot; while calls hang, a spare one may be needed again soon. */
+  #closeSpares(): void {
+    if (this.#connections.length < 2 || this.hangingCalls > 0) return;
+    const free = this.#connections.filter(({ hasRoom }) => hasRoom);
+    const idle = free.filter(({ callsInFlight }) => callsInFlight === 0);
+    for (const spare of idle.length === free.length ? idle.slice(1) : idle) {
+      this.#connections.splice(this.#connections.indexOf(spare), 1);
+      void spare.close();
+    }
+  }
+
+  #tellOfHanging(hanging: number): void {
     const { name } = this.options;
-    this.deps.metrics.libvirt_connected.set({ lane: name }, 0);
+    if (this.#attempt) return;
     this.deps.metrics.libvirt_set_aside_total.inc({ lane: name });
     this.deps.limiter.run(`set aside ${name}`, (swallowed) =>
       this.deps.log.warn(
-        { lane: name, inFlight, swallowed },
-        'calls to libvirt hang; taking a fresh connection',
+        { lane: name, hanging, swallowed },
+        'calls to libvirt hang; taking a fresh connection for the others',
       ),
     );
   }
@@ -183,7 +216,7 @@ export class Lane {
     } finally {
       stopped.removeEventListener('abort', giveUp);
     }
-    this.#connection = connection;
+    this.#connections.push(connection);
     this.deps.metrics.libvirt_connected.set({ lane: name }, 1);
     if (this.#wasLost) this.deps.metrics.libvirt_reconnects_total.inc({ lane: name });
     this.#wasLost = false;
@@ -193,8 +226,12 @@ export class Lane {
   }
 
   #lost(error: HypervisorError): void {
-    if (this.#connection?.state !== 'lost') return;
-    this.#connection = undefined;
+    const known = this.#connections.length;
+    const alive = this.#connections.filter(({ state }) => state !== 'lost');
+    if (alive.length === known) return;
+    this.#connections.splice(0, known, ...alive);
+    // The lane lives as long as one of its connections does.
+    if (alive.length > 0) return;
     this.#wasLost = true;
     // A daemon that lets us in and dies, again and again, is not asked ever more often.
     if (this.deps.clock.nowMs() - this.#openedMs >= MAX_BACKOFF_MS) this.#backoffMs = FIRST_BACKOFF_MS;
@@ -205,7 +242,7 @@ export class Lane {
 
   async #keepConnected(): Promise<void> {
     try {
-      if (!this.#connection) await this.#connect();
+      if (this.#connections.length === 0) await this.#connect();
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.options.hooks?.failed?.(error);

@@ -106,19 +106,24 @@ describe('a lane on which calls hang', () => {
     await Promise.all(calls);
   }
 
-  it('goes on with a fresh connection, and closes the old one when its replies have come', async () => {
+  it('uses the slots that are left, then a fresh connection, and closes what is idle again', async () => {
     daemon.silence('DOMAIN_SUSPEND');
     await daemon.start();
     const verbs = lane();
-    await hang(verbs, 4);
+    await hang(verbs, 3);
     assert.deepEqual(await verbs.call('CONNECT_GET_TYPE', undefined), { type: 'QEMU' });
-    assert.equal(daemon.sockets.size, 2);
+    assert.equal(connections(), 1, 'a slot was left');
+    await hang(verbs, 1);
+    assert.equal(verbs.hangingCalls, 4);
+    assert.deepEqual(await verbs.call('CONNECT_GET_TYPE', undefined), { type: 'QEMU' });
+    assert.equal(connections(), 2);
 
     for (const call of daemon.calls('DOMAIN_SUSPEND')) daemon.reply(call, 'DOMAIN_SUSPEND', undefined);
     while (connections() > 1) {
       await verbs.call('CONNECT_GET_TYPE', undefined);
       await new Promise(setImmediate);
     }
+    assert.equal(verbs.hangingCalls, 0);
     assert.equal(daemon.calls('CONNECT_OPEN').length, 2);
     const { values } = await metrics.libvirt_set_aside_total.get();
     assert.deepEqual(
@@ -128,20 +133,34 @@ describe('a lane on which calls hang', () => {
     assert.equal((await metrics.libvirt_reconnects_total.get()).values.length, 0, 'nothing was lost');
   });
 
-  it('holds no more than eight calls, and then refuses at once', async () => {
+  it('keeps no call waiting behind those that hang, although all were made together', async () => {
+    daemon.silence('DOMAIN_SUSPEND');
+    await daemon.start();
+    const verbs = lane();
+    await hang(verbs, 3);
+    daemon.silence('DOMAIN_RESUME');
+    const resumed = [1, 2, 3, 4].map(() => verbs.call('DOMAIN_RESUME', { dom }));
+    const calls = await daemon.receives('DOMAIN_RESUME', 4);
+    assert.equal(connections(), 2);
+    for (const call of calls) daemon.reply(call, 'DOMAIN_RESUME', undefined);
+    await Promise.all(resumed);
+  });
+
+  it('lets no more than eight hang, and then refuses at once', async () => {
     daemon.silence('DOMAIN_SUSPEND');
     await daemon.start();
     const verbs = lane();
     for (const count of [1, 1, 2, 4]) await hang(verbs, count);
-    assert.equal(daemon.sockets.size, 3, 'two set aside with two calls each, and one with four');
-    const refused = assert.rejects(
+    assert.equal(daemon.sockets.size, 2);
+    await assert.rejects(
       verbs.call('CONNECT_GET_TYPE', undefined),
       (error: unknown) => error instanceof HypervisorError && error.kind === 'busy',
     );
-    await new Promise(setImmediate);
-    await clock.advance(500);
-    await refused;
-    assert.equal(daemon.sockets.size, 3);
+    assert.equal(daemon.sockets.size, 2);
+    const [first] = daemon.calls('DOMAIN_SUSPEND');
+    daemon.reply(first!, 'DOMAIN_SUSPEND', undefined);
+    while (verbs.hangingCalls === 8) await new Promise(setImmediate);
+    assert.deepEqual(await verbs.call('CONNECT_GET_TYPE', undefined), { type: 'QEMU' });
   });
 
   it('loses nothing of the fresh connection when the old one is lost', async () => {
