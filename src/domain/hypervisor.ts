@@ -53,12 +53,16 @@ export type HypervisorErrorKind =
 
 export class HypervisorError extends Error {
   override readonly name: string = 'HypervisorError';
+  /** The hypervisor's own words: the message without what it says of the call. */
+  readonly detail: string;
+
   constructor(
     readonly kind: HypervisorErrorKind,
     message: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { readonly detail?: string },
   ) {
     super(message, options);
+    this.detail = options?.detail ?? message;
   }
 }
 

@@ -84,18 +84,19 @@ export type ErrorCodeName = keyof typeof ErrorCode;
 
 /**
  * Everything else is 'failed'. Not here on purpose: 9, which means "exists" only sometimes, and 1, 8 and 39, which
- * mean too much.
+ * mean too much; nor 113, an error that the guest agent answered, for which libvirt 9.0 has 1.
  */
 const kinds: Partial<Record<ErrorCodeName, HypervisorErrorKind>> = {
   noDomain: 'no-domain',
   invalidDomain: 'no-domain',
+  deviceMissing: 'no-device',
+  operationAborted: 'aborted',
   operationInvalid: 'invalid-state',
   domExist: 'exists',
   operationTimeout: 'timeout',
   agentUnresponsive: 'agent',
   agentUnsynced: 'agent',
   agentCommandTimeout: 'agent',
-  agentCommandFailed: 'agent',
   operationDenied: 'denied',
   accessDenied: 'denied',
   authFailed: 'denied',
@@ -132,7 +133,7 @@ export class LibvirtError extends HypervisorError {
 
   constructor(payload: Pick<ErrorPayload, 'code' | 'domain' | 'level' | 'message'>, context?: string) {
     const text = payload.message ?? `libvirt error ${payload.code}`;
-    super(kindOfCode(payload.code), context === undefined ? text : `${context}: ${text}`);
+    super(kindOfCode(payload.code), context === undefined ? text : `${context}: ${text}`, { detail: text });
     this.code = payload.code;
     this.codeName = byCode.get(payload.code)?.name;
     this.domain = payload.domain;

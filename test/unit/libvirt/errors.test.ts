@@ -36,16 +36,25 @@ describe('libvirt errors', () => {
       [error.kind, error.code, error.codeName, error.domain, error.level, error.name],
       ['no-domain', 42, 'noDomain', 10, 2, 'LibvirtError'],
     );
-    assert.match(error.message, /^lookup: Domain not found/);
+    assert.equal(error.message, `lookup: ${error.detail}`);
+    assert.equal(
+      error.detail,
+      "Domain not found: no domain with matching name 'nosuch'",
+      'libvirt’s own words',
+    );
+    assert.equal(new HypervisorError('failed', 'no').detail, 'no');
   });
 
   it('mean by their code what the agent can act on', () => {
-    const kinds = [42, 55, 28, 68, 86, 97, 29, 88, 45, 3, 84, 74].map(kindOfCode);
+    const kinds = [42, 99, 55, 28, 68, 78, 86, 97, 112, 29, 88, 45, 3, 84, 74].map(kindOfCode);
     assert.deepEqual(kinds, [
       'no-domain',
+      'no-device',
       'invalid-state',
       'exists',
       'timeout',
+      'aborted',
+      'agent',
       'agent',
       'agent',
       'denied',
@@ -58,7 +67,7 @@ describe('libvirt errors', () => {
   });
 
   it('with several meanings, or not known, are plain failures', () => {
-    for (const code of [1, 8, 9, 38, 39, 0, -1, 4711]) assert.equal(kindOfCode(code), 'failed');
+    for (const code of [1, 8, 9, 38, 39, 113, 0, -1, 4711]) assert.equal(kindOfCode(code), 'failed');
   });
 
   it('say something even without a message', () => {
