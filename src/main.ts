@@ -37,6 +37,7 @@ import { MetadataStore } from './vms/metadata-store.js';
 import { Operations } from './vms/operations.js';
 import { Reconciler } from './vms/reconciler.js';
 import { Registry } from './vms/registry.js';
+import { stateFiles } from './vms/state-files.js';
 
 /** VMs of the simulated host that stands in where there is no libvirt. */
 const STAND_IN_VMS = 20;
@@ -125,6 +126,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     registry,
     jobs,
     metadata: store,
+    files: stateFiles,
     isReady,
     ...part('operations'),
   });

@@ -16,12 +16,14 @@ import type { Metrics } from '../util/metrics.js';
 import type { Jobs } from './jobs.js';
 import type { MetadataStore } from './metadata-store.js';
 import type { Registry } from './registry.js';
+import type { StateFiles } from './state-files.js';
 
 export interface OperationsParts {
   readonly hypervisor: Hypervisor;
   readonly registry: Registry;
   readonly jobs: Jobs;
   readonly metadata: MetadataStore;
+  readonly files: StateFiles;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;

@@ -7,6 +7,7 @@ import type { Destruction } from '../destroy.js';
 import { requireVm } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
 import { cont, pause } from './cpus.js';
+import { cancelHibernation, hibernate } from './hibernate.js';
 import { reset, setDestroyOnReboot } from './reboot.js';
 import type { Shutdowns } from './shutdown.js';
 
@@ -44,16 +45,15 @@ export function lifeVerbs(
     },
     'VM.reset': (id) => reset(parts, id).then(() => true as const),
     'VM.setDestroyOnReboot': (id) => setDestroyOnReboot(parts, id).then(() => true as const),
-    'VM.hibernate': () => {
-      throw new VerbError('noimpl', 'VM.hibernate');
+    'VM.hibernate': async (id, { hibernationVolHandle }) => {
+      await hibernate(parts, shutdowns, id, hibernationVolHandle);
+      return true as const;
     },
     // Outgoing migrations are not offered, so there is never one to tell of.
     'VM.getMigrationStatus': (id) => {
       throw new VerbError('migNotInProgress', { vmId: requireVm(parts, id).id });
     },
-    'VM.migrateCancel': (id) => {
-      throw new VerbError('migCancelErr', { vmId: requireVm(parts, id).id });
-    },
+    'VM.migrateCancel': (id) => cancelHibernation(parts, id).then(() => true as const),
     'VM.migrateChangeParams': (id) => {
       throw new VerbError('migNotInProgress', { vmId: requireVm(parts, id).id });
     },

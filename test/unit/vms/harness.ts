@@ -12,6 +12,7 @@ import type { ServedVerb } from '../../../src/vms/operations.js';
 import { Reconciler } from '../../../src/vms/reconciler.js';
 import { Registry } from '../../../src/vms/registry.js';
 import type { DomainXmlOptions } from '../../support/fake-domain.js';
+import { FakeFiles } from '../../support/fake-files.js';
 import { FakeHypervisor } from '../../support/fake-hypervisor.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
 
@@ -29,6 +30,7 @@ export class Harness {
   readonly registry: Registry;
   readonly reconciler: Reconciler;
   readonly jobs: Jobs;
+  readonly files = new FakeFiles();
   readonly store: MetadataStore;
   readonly operations: Operations;
 
@@ -43,6 +45,7 @@ export class Harness {
       ...withRegistry,
       jobs: this.jobs,
       metadata: this.store,
+      files: this.files,
       isReady: () => this.reconciler.ready,
     });
   }
