@@ -49,7 +49,12 @@ export interface OvirtMetadata {
   readonly exitCode?: number;
   readonly exitReason?: number;
   readonly exitMessage?: string;
+  /** Of a stop that was ordered while it still ran: a record of what libvirt cannot tell afterwards. */
+  readonly pendingExitCode?: number;
+  readonly pendingExitReason?: number;
   readonly pauseCode?: string;
+  /** Since when it is paused by an error, monotonic seconds of this host. */
+  readonly pauseTimeSec?: number;
   readonly destroyOnReboot?: boolean;
   /** JSON of the commits under way, by job id. */
   readonly blockJobs?: string;

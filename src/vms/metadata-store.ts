@@ -63,6 +63,11 @@ export class MetadataStore {
     return done;
   }
 
+  /** Resolves when no change of the VM's metadata is under way. */
+  settled(id: VmId): Promise<void> {
+    return this.#lines.get(id)?.last ?? Promise.resolve();
+  }
+
   async #change(id: VmId, namespace: MetadataNamespace, change: Change): Promise<void> {
     const vm = this.parts.vms.get(id);
     if (vm?.external) return;
