@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import type { DomainDescription } from '../../src/domain/devices.js';
 import type { VmId } from '../../src/domain/ids.js';
-import { defaultGuest, type Vm, type VmSource } from '../../src/domain/vm.js';
+import { defaultGuest } from '../../src/domain/guest-info.js';
+import type { Vm, VmSource } from '../../src/domain/vm.js';
 import { LibvirtHypervisor } from '../../src/libvirt/driver.js';
 import { parseLibvirtUri } from '../../src/libvirt/uri.js';
 import { Sampler } from '../../src/sampler/sampler.js';

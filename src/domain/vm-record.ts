@@ -6,7 +6,8 @@
  * and a key that has no value is left out, never null.
  */
 import type { DomainDescription } from './devices.js';
-import type { GuestInfo, Vm, VmJob, VmStatus } from './vm.js';
+import type { GuestInfo } from './guest-info.js';
+import type { Vm, VmJob, VmStatus } from './vm.js';
 
 /** `status`, and for a Down VM why: with vmId that is its whole record (besides statusTime). */
 export type StatusBlock =
@@ -144,9 +145,12 @@ function timeOffsetSec({ timeOffsetSec, domain }: Vm): number {
   return timeOffsetSec ?? domain?.clockAdjustmentSec ?? 0;
 }
 
-export function guestBlock(vm: Vm): GuestInfo {
-  const { username, session, memUsage, guestCPUCount, appsList, guestIPs, guestFQDN } = vm.guest;
-  return { username, session, memUsage, guestCPUCount, appsList, guestIPs, guestFQDN };
+/** Without `memUsage` where the agent does not tell it: the balloon does, in records. */
+export function guestBlock({
+  guest,
+}: Vm): Omit<GuestInfo, 'memUsage'> & Partial<Pick<GuestInfo, 'memUsage'>> {
+  const { memUsage, ...others } = guest;
+  return memUsage === '0' ? others : guest;
 }
 
 /** Jobs that the metadata tells of and that nobody follows yet have not ended. */

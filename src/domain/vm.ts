@@ -3,6 +3,7 @@
  * a reference and compare by identity.
  */
 import type { DomainDescription } from './devices.js';
+import type { GuestInfo } from './guest-info.js';
 import type { VmId } from './ids.js';
 
 /** Internal status; the machine itself is in vm-status.ts. Spelling is VDSM's. */
@@ -28,27 +29,6 @@ export interface ExitInfo {
   readonly reason: number;
   readonly message: string;
 }
-
-/** Guest block of the record; defaultGuest until an agent answers. */
-export interface GuestInfo {
-  readonly username: string;
-  readonly session: string;
-  readonly memUsage: string;
-  readonly guestCPUCount: number;
-  readonly appsList: readonly string[];
-  readonly guestIPs: string;
-  readonly guestFQDN: string;
-}
-
-export const defaultGuest: GuestInfo = {
-  username: 'Unknown',
-  session: 'Unknown',
-  memUsage: '0',
-  guestCPUCount: -1,
-  appsList: [],
-  guestIPs: '',
-  guestFQDN: '',
-};
 
 /** A guest event that refines 'Up' for a while: VDSM's Powering up / RebootInProgress / Powering down. */
 export interface GuestEvent {
@@ -100,6 +80,7 @@ export interface Vm {
   readonly vcpuQuota?: number;
   /** µs. */
   readonly vcpuPeriod?: number;
+  /** defaultGuest until an agent answers. */
   readonly guest: GuestInfo;
   /** Absent: none, or not yet taken up after a start of the agent. */
   readonly blockJobs?: readonly VmJob[];

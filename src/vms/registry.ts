@@ -6,7 +6,7 @@
  * Order of a change: record, timer, metrics, listeners, event; whoever gets the event finds the new record.
  */
 import type { VmId } from '../domain/ids.js';
-import { defaultGuest } from '../domain/vm.js';
+import { defaultGuest } from '../domain/guest-info.js';
 import type { AgentEvent, Vm, VmSource } from '../domain/vm.js';
 import { initialState, move, nextStatusChangeMs, reportedStatus, sameState } from '../domain/vm-status.js';
 import type { CauseDetail, VmState } from '../domain/vm-status.js';

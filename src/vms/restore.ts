@@ -9,7 +9,7 @@ import { isAbsolute } from 'node:path';
 import type { DomainDescription } from '../domain/devices.js';
 import { VerbError } from '../domain/errors.js';
 import type { CallOptions, Hypervisor } from '../domain/hypervisor.js';
-import { defaultGuest } from '../domain/vm.js';
+import { defaultGuest } from '../domain/guest-info.js';
 import type { VerbInput } from '../protocol/verbs.js';
 import { textOf } from '../util/text.js';
 import type { Clock } from '../util/time.js';

@@ -73,7 +73,25 @@ const optionalFields: Readonly<Record<string, Fault>> = {
   timeOffset: integerText,
   migrationProgress: integer,
   appsList: list,
+  netIfaces: list,
+  disksUsage: list,
+  pci_devices: list,
+  username: text,
+  guestFQDN: text,
+  guestName: text,
+  guestOs: text,
 };
+
+const osFields: Readonly<Record<string, Fault>> = {
+  type: text,
+  arch: text,
+  kernel: text,
+  distribution: text,
+  version: text,
+  codename: text,
+};
+
+const interfaceFields: Readonly<Record<string, Fault>> = { name: text, hw: text, inet: list, inet6: list };
 
 const nicFields: Readonly<Record<string, Fault>> = {
   macAddr: text,
@@ -123,10 +141,17 @@ export function recordFaults(record: Json): string[] {
     ...members(record['displayInfo']).flatMap(([at, display]) =>
       faultsOf(display, `displayInfo.${at}.`, displayFields, {}),
     ),
-    ...(record['balloonInfo'] === undefined
-      ? []
-      : faultsOf(record['balloonInfo'] as Json, 'balloonInfo.', balloonFields, {})),
+    ...members(record['netIfaces']).flatMap(([at, nic]) =>
+      faultsOf(nic, `netIfaces.${at}.`, interfaceFields, {}),
+    ),
+    ...part(record, 'balloonInfo', balloonFields),
+    ...part(record, 'guestOsInfo', osFields),
+    ...part(record, 'guestTimezone', { offset: integer, zone: text }),
   ];
+}
+
+function part(record: Json, name: string, fields: Readonly<Record<string, Fault>>): string[] {
+  return record[name] === undefined ? [] : faultsOf(record[name] as Json, `${name}.`, fields, {});
 }
 
 function members(value: unknown): [string, Json][] {

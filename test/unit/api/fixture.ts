@@ -14,7 +14,7 @@ import type { Dispatcher, DispatcherLimits } from '../../../src/api/dispatcher.j
 import type { EventPosition, EventSink, Peer, Reply, Subscription } from '../../../src/api/peer.js';
 import type { VmId } from '../../../src/domain/ids.js';
 import type { StatsSnapshot, Vm, VmSource } from '../../../src/domain/vm.js';
-import { defaultGuest } from '../../../src/domain/vm.js';
+import { defaultGuest } from '../../../src/domain/guest-info.js';
 import type { DomainDescription } from '../../../src/domain/devices.js';
 import { verbNames, verbSpecs, type VerbResult } from '../../../src/protocol/verbs.js';
 import type { Logger } from '../../../src/util/log.js';

@@ -5,7 +5,8 @@ import type { DomainDescription } from '../../../src/domain/devices.js';
 import type { VmId } from '../../../src/domain/ids.js';
 import { BLOCK_COLUMNS, BlockColumn, NET_COLUMNS, NetColumn, Scalar } from '../../../src/domain/stats.js';
 import { StatsBatchBuilder, type StatsBatch } from '../../../src/domain/stats.js';
-import { defaultGuest, type Vm, type VmSource } from '../../../src/domain/vm.js';
+import { defaultGuest } from '../../../src/domain/guest-info.js';
+import type { Vm, VmSource } from '../../../src/domain/vm.js';
 import { packageRoot } from '../../../src/util/package-root.js';
 
 /** libvirt's field names of one VM and their values. */
