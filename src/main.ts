@@ -17,6 +17,7 @@ import { createDispatcher } from './api/create-dispatcher.js';
 import { HealthReport } from './api/health.js';
 import { ConfigError, HelpShown, hostEnvironment, loadConfig, type Config } from './config.js';
 import { HostFacts } from './host/host-facts.js';
+import { HostShutdown } from './host/host-shutdown.js';
 import { domainXmlWorkers } from './libvirt/domain-xml-many.js';
 import { LibvirtHypervisor } from './libvirt/driver.js';
 import { findLibvirt, parseLibvirtUri, type LibvirtTarget } from './libvirt/uri.js';
@@ -102,6 +103,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
   const registry = new Registry({ publish: (event) => fanOut.publish(event), ...part('vms') });
   const reconciler = new Reconciler({
     hypervisor,
+    hostShutdown: new HostShutdown(clock),
     registry,
     comparePeriodMs: config.compareSec * 1000,
     balloonPeriodSec: config.balloonStatsPeriodSec,

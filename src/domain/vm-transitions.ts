@@ -21,7 +21,8 @@ export interface Transition {
   readonly dropsPostcopy?: boolean;
   readonly pendingExit?:
     | { readonly rule: 'set' | 'unless-set'; readonly exit: ExitInfo }
-    | { readonly rule: 'drop'; readonly reason: ExitReasonNumber };
+    | { readonly rule: 'drop'; readonly reason: ExitReasonNumber }
+    | { readonly rule: 'replace'; readonly reason: ExitReasonNumber; readonly exit: ExitInfo };
   /** Of rows that lead to Down. */
   readonly exit?: ExitOf;
 }
@@ -110,7 +111,15 @@ export const transitions = {
 
   // shutdown and reboot
   'shutdown-by-guest': { to: keeps(alive), pendingExit: remember(0, 7) },
+  // QEMU was told to end by a signal, as an init system ends it at the host's shutdown. libvirt does not know who sent it:
+  // `virsh destroy` and an administrator's kill look the same and are told as 1/11, too, as in VDSM. That errs to the safe
+  // side, since an engine restarts what ended with code 1.
   'shutdown-by-host': { to: keeps(alive), pendingExit: remember(1, 11) },
+  // The guest ended in good order, but the host asked it to: an engine must start it elsewhere. VDSM says so as well.
+  'host-shuts-down': {
+    to: keeps(alive),
+    pendingExit: { rule: 'replace', reason: 7, exit: exitOf(1, 11) },
+  },
   'shutdown-ordered': { to: keeps(alive), guestEvent: 'Powering down', pendingExit: order(0, 6) },
   // A reboot that replaces an ordered shutdown.
   'reboot-ordered': {

@@ -8,11 +8,11 @@ import type { DomainEvent, Hypervisor } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
 import type { PauseCode, Vm } from '../domain/vm.js';
 import { causeOfLifecycle } from '../domain/vm-found.js';
-import type { CauseName } from '../domain/vm-transitions.js';
 import type { Logger } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import { isPauseCode } from './adoption.js';
+import { kill } from './kill.js';
 import { isBeingStarted } from './refresher.js';
 import type { Refresher } from './refresher.js';
 import type { Registry } from './registry.js';
@@ -34,8 +34,17 @@ const signsOfLife: ReadonlySet<string> = new Set([
 /** These say nothing of the running domain. */
 const aboutDefinition: ReadonlySet<string> = new Set(['defined', 'undefined']);
 
+/** Whether this host is going down. */
+export interface HostShutdownSource {
+  /** As far as it is known. */
+  readonly underWay: boolean;
+  /** Finds out; never rejects. */
+  check(): Promise<boolean>;
+}
+
 export interface EventHandlerParts {
   readonly hypervisor: Pick<Hypervisor, 'destroy'>;
+  readonly hostShutdown: HostShutdownSource;
   readonly registry: Registry;
   readonly refresher: Pick<Refresher, 'request'>;
   readonly clock: Clock;
@@ -98,6 +107,7 @@ export class EventHandler {
     if (aboutDefinition.has(event)) return;
     const cause = causeOfLifecycle(event, detail);
     if (cause) registry.move(vm.id, cause);
+    if (cause === 'shutdown-by-guest') this.#checkHost(vm.id);
     if (isBeingStarted(vm)) {
       // Its operation reads the state when libvirt has answered; without an operation nobody would.
       if (registry.locks.running(vm.id) === undefined) refresher.request(vm.id, 'state');
@@ -107,14 +117,26 @@ export class EventHandler {
       refresher.request(vm.id, 'state');
     }
     if (cause === 'suspended-io-error') refresher.request(vm.id, 'disk-errors');
-    if (cause === 'postcopy-failed' && vm.internal === 'Migration Destination') this.#kill(vm, cause);
+    if (cause === 'postcopy-failed' && vm.internal === 'Migration Destination') {
+      void kill(this.parts, vm, cause);
+    }
+  }
+
+  /** A guest that ends while its host goes down was asked to by the host. Its QEMU lives on for some tens of ms. */
+  #checkHost(id: VmId): void {
+    const { hostShutdown, registry } = this.parts;
+    if (hostShutdown.underWay) registry.move(id, 'host-shuts-down');
+    else
+      void hostShutdown.check().then((underWay) => {
+        if (underWay) registry.move(id, 'host-shuts-down');
+      });
   }
 
   #reboot(vm: Vm): void {
     const { registry, clock } = this.parts;
     if (vm.domain?.metadata?.destroyOnReboot) {
       registry.move(vm.id, 'rebooted-for-good');
-      this.#kill(vm, 'rebooted-for-good');
+      void kill(this.parts, vm, 'rebooted-for-good');
       return;
     }
     registry.change(vm.id, { causes: ['rebooted'], facts: { startedAtMs: clock.wallMs() } });
@@ -141,17 +163,6 @@ export class EventHandler {
     } else if (phase === 'disconnect' && vm.clientIp === clientAddress && vm.clientPort === clientPort) {
       registry.change(id, { facts: { clientIp: '', clientPort: '' } });
     }
-  }
-
-  /** Ends a domain that has nothing left to run for; the event of its end makes the VM Down. */
-  #kill(vm: { readonly id: VmId; readonly name: string }, cause: CauseName): void {
-    const { hypervisor, log } = this.parts;
-    hypervisor.destroy(vm.id, { graceful: false }).catch((error: unknown) => {
-      log.error(
-        { vmId: vm.id, name: vm.name, cause, err: error },
-        'A VM that was to be ended could not be destroyed',
-      );
-    });
   }
 }
 

@@ -18,13 +18,16 @@ import { adopt } from './adoption.js';
 import { agrees, readBulkStates } from './bulk-states.js';
 import type { CoarseState } from './bulk-states.js';
 import { EventHandler } from './event-handler.js';
+import type { HostShutdownSource } from './event-handler.js';
 import { chunksOf, forEachLimited, inTurns, nextTurn } from './parallel.js';
+import { PauseLimit } from './pause-limit.js';
 import { Refresher, concernsOneVm, isBeingStarted, updateDescription } from './refresher.js';
 import type { Registry } from './registry.js';
 import type { Watch } from './watch.js';
 
 export interface ReconcilerParts {
   readonly hypervisor: Hypervisor;
+  readonly hostShutdown: HostShutdownSource;
   readonly registry: Registry;
   readonly clock: Clock;
   readonly log: Logger;
@@ -49,6 +52,7 @@ const MAX_EARLY_EVENTS = 10_000;
 export class Reconciler implements Service {
   readonly #refresher: Refresher;
   readonly #events: EventHandler;
+  readonly #pauseLimit: PauseLimit;
   readonly #stopped = new AbortController();
   readonly #cancels: (() => void)[] = [];
   #cancelRetry: () => void = () => undefined;
@@ -64,6 +68,7 @@ export class Reconciler implements Service {
     const { balloonPeriodSec = BALLOON_PERIOD_SEC } = parts;
     this.#refresher = new Refresher({ ...parts, balloonPeriodSec });
     this.#events = new EventHandler({ ...parts, refresher: this.#refresher });
+    this.#pauseLimit = new PauseLimit(parts);
   }
 
   /** False until the world has been seen whole once; verbs answer 99 until then. */
@@ -74,6 +79,7 @@ export class Reconciler implements Service {
   start(): Promise<void> {
     const { hypervisor, clock, comparePeriodMs = COMPARE_PERIOD_MS } = this.parts;
     this.#refresher.start();
+    this.#pauseLimit.start();
     this.#cancels.push(
       hypervisor.addListener({
         connected: ({ gap }) => this.#connected(gap),
@@ -91,6 +97,7 @@ export class Reconciler implements Service {
     this.#cancelRetry();
     for (const cancel of this.#cancels.splice(0)) cancel();
     this.#refresher.stop();
+    this.#pauseLimit.stop();
     this.parts.registry.stop();
     return Promise.resolve();
   }

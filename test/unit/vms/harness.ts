@@ -31,6 +31,12 @@ export class Harness {
   readonly reconciler: Reconciler;
   readonly jobs: Jobs;
   readonly files = new FakeFiles();
+  /** The host, which goes down when a test says so. */
+  readonly hostShutdown = {
+    underWay: false,
+    isFound: false,
+    check: () => Promise.resolve(this.hostShutdown.isFound),
+  };
   readonly store: MetadataStore;
   readonly operations: Operations;
 
@@ -38,7 +44,7 @@ export class Harness {
     const parts = { clock: this.clock, log: silentLogger, metrics: this.metrics, hypervisor };
     this.registry = new Registry({ ...parts, publish: (event) => this.published.push(event) });
     const withRegistry = { ...parts, registry: this.registry };
-    this.reconciler = new Reconciler(withRegistry);
+    this.reconciler = new Reconciler({ ...withRegistry, hostShutdown: this.hostShutdown });
     this.jobs = new Jobs({ ...parts, publish: (event) => this.published.push(event) });
     this.store = new MetadataStore({ ...parts, vms: this.registry });
     this.operations = new Operations({
