@@ -1268,12 +1268,31 @@ export type VmStatsLive = {
    * Whole per cent.
    */
   memUsage: string;
+  /**
+   * Who is logged in: "a@domain, b"; "Unknown" without an agent.
+   */
   username: string;
   session: string;
+  /**
+   * CPUs online; -1: not told.
+   */
   guestCPUCount: number;
   appsList: string[];
+  /**
+   * IPv4 addresses but the loopback's, separated by spaces.
+   */
   guestIPs: string;
   guestFQDN: string;
+  guestName?: string;
+  /**
+   * Kernel release, or the name of a Windows.
+   */
+  guestOs?: string;
+  guestOsInfo?: VmStatsGuestOs;
+  guestTimezone?: VmStatsGuestTimezone;
+  disksUsage?: VmStatsFileSystem[];
+  netIfaces?: VmStatsGuestInterface[];
+  pci_devices?: VmStatsPciDevice[];
 };
 export type VmStatsDisplay = {
   type: string;
@@ -1360,6 +1379,43 @@ export type VmStatsMemory = {
   majflt: number;
   minflt: number;
   pageflt: number;
+};
+export type VmStatsGuestOs = {
+  type: 'linux' | 'windows';
+  arch: string;
+  kernel: string;
+  distribution: string;
+  version: string;
+  codename: string;
+};
+export type VmStatsGuestTimezone = {
+  /**
+   * Minutes.
+   */
+  offset: number;
+  zone: string;
+};
+/**
+ * Sizes in bytes.
+ */
+export type VmStatsFileSystem = {
+  path: string;
+  total: VmStatsUint;
+  used: VmStatsUint;
+  fs: string;
+};
+export type VmStatsGuestInterface = {
+  name: string;
+  inet: string[];
+  inet6: string[];
+  hw: string;
+};
+export type VmStatsPciDevice = {
+  device_id: number;
+  driver_date: string;
+  driver_name: string;
+  driver_version: string;
+  vendor_id: number;
 };
 /**
  * A VM that ended and was not destroyed yet: nothing but why.
