@@ -13,28 +13,15 @@ import { HypervisorError } from '../domain/hypervisor.js';
 import type { HypervisorErrorKind } from '../domain/hypervisor.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
-import { secondsText } from './deadlines.js';
-import { errorPayload, LibvirtError } from './errors.js';
-import type { Procedure } from './procedure.js';
-import { PacketStatus, PacketType, PROTOCOL_VERSION } from './wire.js';
+import { aborted, decodeError, encodeCall, encodeStreamEnd, garbled, timedOut } from './call-request.js';
+import type { CallRequest } from './call-request.js';
+import type { Download } from './download.js';
+import { PacketStatus } from './wire.js';
 import type { PacketHeader } from './wire.js';
-import { XdrReader } from './xdr.js';
-import type { XdrWriter } from './xdr.js';
 
 export const MAX_IN_FLIGHT = 4;
 /** A daemon that is only slow answers meanwhile. */
 const STUCK_GRACE_MS = 500;
-
-export interface CallRequest {
-  readonly procedure: Procedure;
-  /** Arguments, already written; the header follows when the call gets its serial. */
-  readonly body: XdrWriter;
-  /** For messages: 'DOMAIN_SUSPEND of vm1'. */
-  readonly label: string;
-  /** Infinity: no limit. */
-  readonly deadlineMs: number;
-  readonly signal?: AbortSignal | undefined;
-}
 
 interface PendingCall {
   readonly request: CallRequest;
@@ -42,7 +29,12 @@ interface PendingCall {
   /** Idempotent; after it the caller hears no more of this call. */
   readonly settle: (outcome: Buffer | HypervisorError) => void;
   settled: boolean;
+  /** Undefined until it is sent. */
+  serial: number | undefined;
 }
+
+/** What was wrong with a packet. */
+type Fault = 'unknown-serial' | 'unknown-stream' | 'mismatch' | 'undecodable';
 
 export interface CallWindowDeps {
   readonly clock: Clock;
@@ -92,20 +84,36 @@ export class CallWindow {
   }
 
   /** @returns what was wrong with the packet, undefined if all was well */
-  reply(header: PacketHeader, packet: Buffer): 'unknown-serial' | 'mismatch' | 'undecodable' | undefined {
+  reply(header: PacketHeader, packet: Buffer): Fault | undefined {
     const call = this.#inFlight.get(header.serial);
     if (!call) return 'unknown-serial';
+    const { procedure, download } = call.request;
+    if (header.program !== procedure.program || header.procedure !== procedure.number) return 'mismatch';
+    if (download?.open) return 'mismatch';
+    if (call.settled) this.deps.metrics.libvirt_late_replies_total.inc();
+    if (!download || header.status !== PacketStatus.ok) return this.#finish(call, header, packet);
+    download.begin(packet);
+    if (call.settled) this.#endStream(call, download.abort());
+    return undefined;
+  }
+
+  /** A packet of a stream. @returns as reply() */
+  stream(header: PacketHeader, packet: Buffer): Fault | undefined {
+    const call = this.#inFlight.get(header.serial);
+    const download = call?.request.download;
+    if (!call || !download?.open) return 'unknown-stream';
     const { program, number } = call.request.procedure;
     if (header.program !== program || header.procedure !== number) return 'mismatch';
-    this.#inFlight.delete(header.serial);
-    const outcome = header.status === PacketStatus.ok ? packet : decodeError(packet, call.request.label);
-    if (call.settled) this.deps.metrics.libvirt_late_replies_total.inc();
-    else
-      call.settle(
-        outcome ?? new HypervisorError('failed', `libvirt's error reply to ${call.request.label} is garbled`),
-      );
-    this.#pump();
-    return outcome ? undefined : 'undecodable';
+    if (call.settled) this.deps.metrics.libvirt_late_stream_packets_total.inc();
+    if (header.status === PacketStatus.continue) {
+      this.#receive(call, download, packet);
+      return undefined;
+    }
+    const complete = download.end();
+    if (header.status === PacketStatus.ok && !complete && !call.settled) {
+      call.settle(new HypervisorError('failed', `${call.request.label}: its stream ended too early`));
+    }
+    return this.#finish(call, header, download.reply ?? packet, packet);
   }
 
   failAll(error: HypervisorError): void {
@@ -113,6 +121,33 @@ export class CallWindow {
     this.#inFlight.clear();
     for (const call of calls) call.settle(error);
     this.#watchForStuck();
+  }
+
+  /** The daemon's last word on a call. @param result its reply, where the packet itself is that of a stream */
+  #finish(call: PendingCall, header: PacketHeader, result: Buffer, packet = result): Fault | undefined {
+    this.#inFlight.delete(header.serial);
+    const { request, settle } = call;
+    const outcome = header.status === PacketStatus.ok ? result : decodeError(packet, request.label);
+    settle(outcome ?? garbled(request));
+    this.#pump();
+    return outcome ? undefined : 'undecodable';
+  }
+
+  #receive(call: PendingCall, download: Download, packet: Buffer): void {
+    try {
+      this.#endStream(call, download.receive(packet));
+    } catch (error) {
+      if (!(error instanceof HypervisorError)) throw error;
+      call.settle(new HypervisorError(error.kind, `${call.request.label}: ${error.message}`));
+      this.#endStream(call, download.abort());
+      this.#watchForStuck();
+    }
+  }
+
+  /** @param status of the packet that tells the daemon; undefined where it need not be told */
+  #endStream({ request, serial }: PendingCall, status: number | undefined): void {
+    if (status === undefined || serial === undefined) return;
+    this.deps.send(encodeStreamEnd(request, serial, status));
   }
 
   #pending(
@@ -132,6 +167,7 @@ export class CallWindow {
       request,
       startedMs: clock.nowMs(),
       settled: false,
+      serial: undefined,
       settle: (outcome) => {
         if (call.settled) return;
         call.settled = true;
@@ -149,6 +185,7 @@ export class CallWindow {
     const queue = [this.#priority, this.#ordinary].find((each) => each.includes(call));
     queue?.splice(queue.indexOf(call), 1);
     call.settle(errorOf(queue === undefined));
+    this.#endStream(call, call.request.download?.abort());
     this.#watchForStuck();
   }
 
@@ -187,6 +224,7 @@ export class CallWindow {
       const call = this.#priority.shift() ?? this.#ordinary.shift();
       if (!call) break;
       const serial = this.#takeSerial();
+      call.serial = serial;
       this.#inFlight.set(serial, call);
       this.deps.send(encodeCall(call.request, serial));
     }
@@ -199,31 +237,4 @@ export class CallWindow {
     this.#nextSerial = (serial + 1) >>> 0;
     return serial;
   }
-}
-
-function encodeCall({ procedure, body }: CallRequest, serial: number): Buffer {
-  return body.finish({
-    program: procedure.program,
-    version: PROTOCOL_VERSION,
-    procedure: procedure.number,
-    type: PacketType.call,
-    serial,
-    status: PacketStatus.ok,
-  });
-}
-
-function decodeError(packet: Buffer, label: string): LibvirtError | undefined {
-  try {
-    return new LibvirtError(errorPayload.read(new XdrReader(packet)), label);
-  } catch {
-    return undefined;
-  }
-}
-
-function timedOut({ label, deadlineMs }: CallRequest): HypervisorError {
-  return new HypervisorError('timeout', `libvirt did not answer ${label} within ${secondsText(deadlineMs)}`);
-}
-
-function aborted({ label, signal }: CallRequest): HypervisorError {
-  return new HypervisorError('aborted', `${label} was given up by its caller`, { cause: signal?.reason });
 }

@@ -13,6 +13,8 @@ import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import { CallWindow } from './call-window.js';
 import { deadlineOf } from './deadlines.js';
+import { Download } from './download.js';
+import type { Downloaded, DownloadOptions } from './download.js';
 import { handshake } from './handshake.js';
 import { defaultKeepalive, Keepalive as KeepaliveTimer } from './keepalive.js';
 import type { KeepaliveSettings } from './keepalive.js';
@@ -139,17 +141,34 @@ export class Connection {
   }
 
   readonly call: TypedCall = async (name, args, options) => {
-    const packet = await this.callRaw(name, args, options);
-    try {
-      return procedure(name).result.read(new XdrReader(packet)) as Result<typeof name>;
-    } catch (error) {
-      this.#malformed('reply', `${name}: ${String(error)}`);
-      throw new HypervisorError('failed', `libvirt's reply to ${name} is garbled`, { cause: error });
-    }
+    return this.#read(name, await this.callRaw(name, args, options));
   };
 
   /** As call(), but resolves with the reply's packet; its body starts at HEADER_BYTES. */
-  async callRaw<N extends ProcedureName>(name: N, args: Args<N>, options?: CallOptions): Promise<Buffer> {
+  callRaw<N extends ProcedureName>(name: N, args: Args<N>, options?: CallOptions): Promise<Buffer> {
+    return this.#submit(name, args, options);
+  }
+
+  /**
+   * As call(), of a procedure that sends a stream after its reply; resolves when the stream has ended.
+   * @throws HypervisorError 'failed' where it is longer than maxBytes or ends too early
+   */
+  async download<N extends ProcedureName>(
+    name: N,
+    args: Args<N>,
+    { maxBytes, ...options }: DownloadOptions,
+  ): Promise<Downloaded<Result<N>>> {
+    const download = new Download(maxBytes);
+    const result = this.#read(name, await this.#submit(name, args, options, download));
+    return { result, data: download.data };
+  }
+
+  async #submit<N extends ProcedureName>(
+    name: N,
+    args: Args<N>,
+    options: CallOptions | undefined,
+    download?: Download,
+  ): Promise<Buffer> {
     if (this.#state !== 'open' && this.#state !== 'connecting') throw this.#gone('it is closed');
     const label = labelOf(name, args);
     const body = new XdrWriter();
@@ -164,7 +183,17 @@ export class Connection {
       label,
       deadlineMs: options?.deadlineMs ?? deadlineOf(name),
       signal: options?.signal,
+      download,
     });
+  }
+
+  #read<N extends ProcedureName>(name: N, packet: Buffer): Result<N> {
+    try {
+      return procedure(name).result.read(new XdrReader(packet)) as Result<N>;
+    } catch (error) {
+      this.#malformed('reply', `${name}: ${String(error)}`);
+      throw new HypervisorError('failed', `libvirt's reply to ${name} is garbled`, { cause: error });
+    }
   }
 
   /**
@@ -205,11 +234,12 @@ export class Connection {
       this.listener.event?.(header, packet);
       return;
     }
-    if (header.type !== PacketType.reply) {
+    if (header.type !== PacketType.reply && header.type !== PacketType.stream) {
       this.#unexpected(`type-${header.type}`, header);
       return;
     }
-    const fault = this.#window.reply(header, packet);
+    const isReply = header.type === PacketType.reply;
+    const fault = isReply ? this.#window.reply(header, packet) : this.#window.stream(header, packet);
     if (fault === 'undecodable') this.#malformed('error-reply', `procedure ${header.procedure}`);
     else if (fault) this.#unexpected(fault, header);
   }

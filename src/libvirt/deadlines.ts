@@ -9,6 +9,12 @@ const QUICK_MS = 5000;
 const STATS_MS = 7000;
 /** Where another call holds the VM's job, libvirt gives up after 30 s and says so: worth waiting for. */
 const LIFECYCLE_MS = 35_000;
+/** Commands of guest agents have 5 s each where nothing else was set, and some calls give several. */
+const AGENT_MS = 20_000;
+/** Freezing writes out what the guest has not written yet. */
+const FREEZE_MS = 60_000;
+/** The job's last requests to slow storage. */
+const END_OF_JOB_MS = 120_000;
 /** Stopping a QEMU that no longer reacts takes libvirt 11.5 s. */
 const DESTROY_MS = 40_000;
 /** Ends with the job; stop it by DOMAIN_ABORT_JOB, give up by an AbortSignal. */
@@ -53,9 +59,21 @@ const deadlines: Partial<Record<ProcedureName, number>> = {
   DOMAIN_DETACH_DEVICE_FLAGS: LIFECYCLE_MS,
   DOMAIN_UPDATE_DEVICE_FLAGS: LIFECYCLE_MS,
   DOMAIN_SNAPSHOT_CREATE_XML: LIFECYCLE_MS,
-  DOMAIN_BLOCK_JOB_ABORT: LIFECYCLE_MS,
-  DOMAIN_FSFREEZE: LIFECYCLE_MS,
-  DOMAIN_FSTHAW: LIFECYCLE_MS,
+  DOMAIN_BLOCK_COMMIT: LIFECYCLE_MS,
+  DOMAIN_BLOCK_JOB_ABORT: END_OF_JOB_MS,
+  DOMAIN_BLOCK_RESIZE: LIFECYCLE_MS,
+  DOMAIN_SET_BLOCK_IO_TUNE: LIFECYCLE_MS,
+  DOMAIN_SET_MEMORY_FLAGS: LIFECYCLE_MS,
+  DOMAIN_SET_METADATA: LIFECYCLE_MS,
+  DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS: LIFECYCLE_MS,
+  DOMAIN_SET_VCPUS_FLAGS: LIFECYCLE_MS,
+  DOMAIN_PIN_VCPU_FLAGS: LIFECYCLE_MS,
+  DOMAIN_SCREENSHOT: LIFECYCLE_MS,
+  DOMAIN_AGENT_COMMAND: AGENT_MS,
+  DOMAIN_GET_GUEST_INFO: AGENT_MS,
+  DOMAIN_INTERFACE_ADDRESSES: AGENT_MS,
+  DOMAIN_FSFREEZE: FREEZE_MS,
+  DOMAIN_FSTHAW: FREEZE_MS,
   DOMAIN_DESTROY: DESTROY_MS,
   DOMAIN_DESTROY_FLAGS: DESTROY_MS,
 

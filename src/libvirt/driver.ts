@@ -5,7 +5,8 @@
  * 1. The events lane stays connected; on each new connection it registers all events, then `connected` is told.
  *    Its state is the adapter's state. The other lanes connect when they are needed.
  * 2. Each method picks the lane that fits what its procedure may wait for (see lanes.ts) and makes one call.
- * 3. Statistics go through stats-source.ts, XML of many domains through domain-xml-many.ts.
+ * 3. Statistics go through stats-source.ts, XML of many domains through domain-xml-many.ts; the groups of calls that
+ *    verbs need are in files of their own (power-calls.ts ... metadata-calls.ts).
  *
  * It keeps no state of domains but their names for messages. Events may arrive before `connected` is told.
  */
@@ -24,6 +25,15 @@ import type {
   HypervisorStatus,
   StatsRequest,
 } from '../domain/hypervisor.js';
+import type {
+  DeviceCalls,
+  DiskCalls,
+  GuestCalls,
+  MetadataCalls,
+  PowerCalls,
+  SaveCalls,
+  TuningCalls,
+} from '../domain/hypervisor-verbs.js';
 import type { VmId } from '../domain/ids.js';
 import type { StatsBatch } from '../domain/stats.js';
 import { RateLimiter } from '../util/log.js';
@@ -33,6 +43,9 @@ import type { Clock } from '../util/time.js';
 import type { WorkerPool } from '../util/workers.js';
 import { cpuTime } from './cpu-time.js';
 import { describeMany } from './describe-many.js';
+import { deviceCalls } from './device-calls.js';
+import { diskCalls } from './disk-calls.js';
+import { DomainCalls, isCode } from './domain-calls.js';
 import { DomainHandles } from './domain-handles.js';
 import { DomainList } from './domain-list.js';
 import { parseDomainXml } from './domain-xml.js';
@@ -48,13 +61,18 @@ import {
   stateName,
   UndefineFlag,
 } from './enumerations.js';
-import { ErrorCode, LibvirtError } from './errors.js';
+import { ErrorCode } from './errors.js';
 import { EventLane } from './event-lane.js';
 import { readHostInfo } from './host-info.js';
-import { Lane } from './lanes.js';
+import { guestCalls } from './guest-calls.js';
+import { LaneSet } from './lane-set.js';
+import { metadataCalls } from './metadata-calls.js';
 import type { DomainHandle } from './objects.js';
 import { PacketPool } from './packet-pool.js';
+import { powerCalls } from './power-calls.js';
+import { saveCalls } from './save-calls.js';
 import { StatsSource } from './stats-source.js';
+import { tuningCalls } from './tuning-calls.js';
 import { paramRecord } from './typed-params.js';
 import type { TypedParam } from './typed-params.js';
 import type { LibvirtTarget } from './uri.js';
@@ -68,34 +86,39 @@ export interface LibvirtHypervisorDeps {
   readonly workers?: WorkerPool;
 }
 
-/** Statistics may have twice as many; see lanes.ts. */
-const MAX_HANGING_VERBS = 4;
 const MAX_DISK_ERRORS = 256;
 const MAX_SCHEDULER_PARAMS = 16;
 
 export class LibvirtHypervisor implements Hypervisor {
   readonly #handles = new DomainHandles();
   readonly #events: EventLane;
-  readonly #priority: Lane;
-  readonly #free: Lane;
-  readonly #backed: Lane;
-  readonly #verbs: Lane;
-  readonly #destroy: Lane;
+  readonly #lanes: LaneSet;
   readonly #stats: StatsSource;
   readonly #list: DomainList;
+  readonly power: PowerCalls;
+  readonly saving: SaveCalls;
+  readonly devices: DeviceCalls;
+  readonly tuning: TuningCalls;
+  readonly disks: DiskCalls;
+  readonly guest: GuestCalls;
+  readonly metadata: MetadataCalls;
 
   constructor(private readonly deps: LibvirtHypervisorDeps) {
     const { target, clock, log, metrics } = deps;
     const packets = new PacketPool();
     const connectionDeps = { clock, log, metrics, limiter: new RateLimiter(clock), packets };
     this.#events = new EventLane(target, connectionDeps, this.#handles);
-    this.#priority = new Lane({ name: 'priority', target }, connectionDeps);
-    this.#free = new Lane({ name: 'free', target }, connectionDeps);
-    this.#backed = new Lane({ name: 'backed', target }, connectionDeps);
-    this.#verbs = new Lane({ name: 'verbs', target, maxHanging: MAX_HANGING_VERBS }, connectionDeps);
-    this.#destroy = new Lane({ name: 'destroy', target }, connectionDeps);
+    this.#lanes = new LaneSet(target, connectionDeps);
     this.#stats = new StatsSource(this.#handles, connectionDeps);
     this.#list = new DomainList(this.#handles, metrics);
+    const domains = new DomainCalls(this.#lanes, this.#handles);
+    this.power = powerCalls(domains);
+    this.saving = saveCalls(domains);
+    this.devices = deviceCalls(domains);
+    this.tuning = tuningCalls(domains);
+    this.disks = diskCalls(domains);
+    this.guest = guestCalls(domains);
+    this.metadata = metadataCalls(domains);
   }
 
   get status(): HypervisorStatus {
@@ -103,7 +126,7 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   get stuckCalls(): number {
-    return this.#lanes.reduce((sum, { hangingCalls }) => sum + hangingCalls, 0);
+    return this.#lanes.hangingCalls;
   }
 
   addListener(listener: HypervisorListener): () => void {
@@ -119,19 +142,15 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#events, ...this.#lanes].map((lane) => lane.stop()));
-  }
-
-  get #lanes(): readonly Lane[] {
-    return [this.#priority, this.#free, this.#backed, this.#verbs, this.#destroy];
+    await Promise.all([this.#events, ...this.#lanes.all].map((lane) => lane.stop()));
   }
 
   listDomains(options?: CallOptions): Promise<DomainRef[]> {
-    return this.#list.read(this.#priority, options);
+    return this.#list.read(this.#lanes.priority, options);
   }
 
   async domainState(id: VmId, options?: CallOptions): Promise<DomainState> {
-    const reply = await this.#priority.call('DOMAIN_GET_STATE', this.#on(id), options);
+    const reply = await this.#lanes.priority.call('DOMAIN_GET_STATE', this.#on(id), options);
     const state = stateName(reply.state);
     return { state, reason: reasonName(state, reply.reason) };
   }
@@ -145,22 +164,22 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async controlInfo(id: VmId, options?: CallOptions): Promise<ControlInfo> {
-    const reply = await this.#priority.call('DOMAIN_GET_CONTROL_INFO', this.#on(id), options);
+    const reply = await this.#lanes.priority.call('DOMAIN_GET_CONTROL_INFO', this.#on(id), options);
     return { state: controlStates[reply.state] ?? 'error', sinceMs: reply.stateTime };
   }
 
   async cpuTime(id: VmId, options?: CallOptions): Promise<CpuTime> {
-    return cpuTime(this.#free.call, this.#handles.get(id), options);
+    return cpuTime(this.#lanes.free.call, this.#handles.get(id), options);
   }
 
   async diskErrors(id: VmId, options?: CallOptions): Promise<DiskError[]> {
     const request = { ...this.#on(id), maxErrors: MAX_DISK_ERRORS };
-    const { errors } = await this.#backed.call('DOMAIN_GET_DISK_ERRORS', request, options);
+    const { errors } = await this.#lanes.backed.call('DOMAIN_GET_DISK_ERRORS', request, options);
     return errors.map(({ disk, error }) => ({ disk, error: diskErrors[error] ?? 'unspecified' }));
   }
 
   async activeJob(id: VmId, options?: CallOptions): Promise<string | undefined> {
-    const { type, params } = await this.#backed.call('DOMAIN_GET_JOB_STATS', this.#on(id), options);
+    const { type, params } = await this.#lanes.backed.call('DOMAIN_GET_JOB_STATS', this.#on(id), options);
     if (type === 0) return undefined;
     const operation = params.find(({ field }) => field === 'operation')?.value;
     return nameOf(jobOperations, Number(operation));
@@ -179,31 +198,35 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   stats(request: StatsRequest, options?: CallOptions): Promise<StatsBatch> {
-    return this.#stats.stats(request.lane === 'free' ? this.#free : this.#backed, request, options);
+    return this.#stats.stats(
+      request.lane === 'free' ? this.#lanes.free : this.#lanes.backed,
+      request,
+      options,
+    );
   }
 
   async suspend(id: VmId, options?: CallOptions): Promise<void> {
-    await this.#verbs.call('DOMAIN_SUSPEND', this.#on(id), options);
+    await this.#lanes.verbs.call('DOMAIN_SUSPEND', this.#on(id), options);
   }
 
   async resume(id: VmId, options?: CallOptions): Promise<void> {
-    await this.#verbs.call('DOMAIN_RESUME', this.#on(id), options);
+    await this.#lanes.verbs.call('DOMAIN_RESUME', this.#on(id), options);
   }
 
   async destroy(id: VmId, how: { readonly graceful: boolean }, options?: CallOptions): Promise<void> {
     const flags = how.graceful ? DestroyFlag.graceful : 0;
-    await this.#destroy.call('DOMAIN_DESTROY_FLAGS', this.#on(id, flags), options);
+    await this.#lanes.destroy.call('DOMAIN_DESTROY_FLAGS', this.#on(id, flags), options);
   }
 
   async define(xml: string, options?: CallOptions): Promise<DomainRef> {
-    const { dom } = await this.#priority.call('DOMAIN_DEFINE_XML_FLAGS', { xml, flags: 0 }, options);
+    const { dom } = await this.#lanes.priority.call('DOMAIN_DEFINE_XML_FLAGS', { xml, flags: 0 }, options);
     this.#handles.put(dom);
     return refOf(dom);
   }
 
   async launch(id: VmId, how: { readonly paused: boolean }, options?: CallOptions): Promise<void> {
     const request = this.#on(id, how.paused ? CreateFlag.paused : 0);
-    const { dom } = await this.#verbs.call('DOMAIN_CREATE_WITH_FLAGS', request, options);
+    const { dom } = await this.#lanes.verbs.call('DOMAIN_CREATE_WITH_FLAGS', request, options);
     this.#handles.put(dom);
   }
 
@@ -211,17 +234,17 @@ export class LibvirtHypervisor implements Hypervisor {
   async undefine(id: VmId, options?: CallOptions): Promise<void> {
     const request = this.#on(id, UndefineFlag.nvram | UndefineFlag.checkpointsMetadata);
     try {
-      await this.#priority.call('DOMAIN_UNDEFINE_FLAGS', request, options);
+      await this.#lanes.priority.call('DOMAIN_UNDEFINE_FLAGS', request, options);
     } catch (error) {
       if (!refusesFlags(error)) throw error;
-      await this.#priority.call('DOMAIN_UNDEFINE', this.#on(id), options);
+      await this.#lanes.priority.call('DOMAIN_UNDEFINE', this.#on(id), options);
     }
     this.#handles.forget(id);
   }
 
   async setMemoryStatsPeriod(id: VmId, periodSec: number, options?: CallOptions): Promise<void> {
     const request = { ...this.#on(id, AffectFlag.live), period: periodSec };
-    await this.#backed.call('DOMAIN_SET_MEMORY_STATS_PERIOD', request, options);
+    await this.#lanes.backed.call('DOMAIN_SET_MEMORY_STATS_PERIOD', request, options);
   }
 
   parseXml(xml: string): DomainDescription {
@@ -235,7 +258,7 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   hostInfo(options?: CallOptions): Promise<HypervisorHostInfo> {
-    return readHostInfo(this.#priority.call, this.#verbs.call, options);
+    return readHostInfo(this.#lanes.priority.call, this.#lanes.verbs.call, options);
   }
 
   /** libvirt's test driver refuses a flag that its own daemon adds to the newer call. */
@@ -245,15 +268,15 @@ export class LibvirtHypervisor implements Hypervisor {
   ): Promise<{ readonly params: readonly TypedParam[] }> {
     const request = { ...this.#on(id), nparams: MAX_SCHEDULER_PARAMS };
     try {
-      return await this.#free.call('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', request, options);
+      return await this.#lanes.free.call('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', request, options);
     } catch (error) {
       if (!refusesFlags(error)) throw error;
-      return this.#free.call('DOMAIN_GET_SCHEDULER_PARAMETERS', request, options);
+      return this.#lanes.free.call('DOMAIN_GET_SCHEDULER_PARAMETERS', request, options);
     }
   }
 
   async #xml(id: VmId, options?: CallOptions): Promise<string> {
-    const { xml } = await this.#free.call('DOMAIN_GET_XML_DESC', this.#on(id), options);
+    const { xml } = await this.#lanes.free.call('DOMAIN_GET_XML_DESC', this.#on(id), options);
     return xml;
   }
 
@@ -267,7 +290,7 @@ function refOf({ uuid, name, id }: DomainHandle): DomainRef {
 }
 
 function refusesFlags(error: unknown): boolean {
-  return error instanceof LibvirtError && error.code === ErrorCode.invalidArg;
+  return isCode(error, ErrorCode.invalidArg);
 }
 
 /** Session daemons have no control groups, hence no CPU bandwidth to tell. */

@@ -3,6 +3,7 @@
  * hyphenated (VIR_DOMAIN_PAUSED_SHUTTING_DOWN -> 'shutting-down'). Numbers of newer libvirts read as 'unknown'.
  */
 import type { ControlInfo, DiskError, DomainStateName, LifecycleEventName } from '../domain/hypervisor.js';
+import type { GuestInfoKind } from '../domain/hypervisor-verbs.js';
 
 export const domainStates = [
   'nostate',
@@ -182,6 +183,41 @@ export const UndefineFlag = {
   tpm: 32,
   keepTpm: 64,
 } as const;
+/** Beside AffectFlag. */
+export const DeviceFlag = { force: 4 } as const;
+export const SaveFlag = { bypassCache: 1, running: 2, paused: 4, resetNvram: 8 } as const;
+export const XmlFlag = { secure: 1, inactive: 2, updateCpu: 4, migratable: 8 } as const;
+export const SnapshotFlag = {
+  noMetadata: 4,
+  diskOnly: 16,
+  reuseExternal: 32,
+  quiesce: 64,
+  atomic: 128,
+} as const;
+export const BlockCommitFlag = {
+  shallow: 1,
+  delete: 2,
+  active: 4,
+  relative: 8,
+  bandwidthInBytes: 16,
+} as const;
+export const BlockJobAbortFlag = { async: 1, pivot: 2 } as const;
+export const MetadataType = { description: 0, title: 1, element: 2 } as const;
+/** Of DOMAIN_INTERFACE_ADDRESSES: who is asked. */
+export const AddressSource = { lease: 0, agent: 1, arp: 2 } as const;
+export const AddressType = { ipv4: 0, ipv6: 1 } as const;
+/** Bits of DOMAIN_GET_GUEST_INFO. */
+export const GuestInfoFlag = {
+  users: 1,
+  os: 2,
+  timezone: 4,
+  hostname: 8,
+  filesystem: 16,
+  disks: 32,
+} as const satisfies Record<GuestInfoKind, number>;
+/** Seconds, or one of these. */
+export const AgentTimeout = { block: -2, default: -1, noWait: 0 } as const;
+/** Of DOMAIN_REBOOT too. */
 export const ShutdownFlag = { default: 0, acpi: 1, agent: 2, initctl: 4, signal: 8, paravirt: 16 } as const;
 const stateFilter = {
   active: 1,

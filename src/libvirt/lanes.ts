@@ -4,8 +4,10 @@
  * - priority: calls that the daemon answers at once even when all its ordinary workers hang
  * - destroy: it runs on priority workers too, but takes 11.5 s where QEMU hangs
  * - free: calls that never touch a monitor
- * - backed: calls that may hang in a monitor or agent
+ * - backed: calls that may hang in a monitor
  * - verbs: what changes a domain
+ * - agent: calls to guest agents, each of which waits for seconds where the agent is silent
+ * - jobs: calls that last as long as there is data: four at a time, the others wait for their turn
  *
  * A lane connects when it is first needed and again after a loss: a call finds an open connection, joins the
  * attempt under way, or starts one. The events lane also tries by itself, 50 ms after a loss and then ever more
@@ -16,18 +18,29 @@
  * - A call takes the first connection with a free slot. Where the slots are taken and some of their calls hang, a
  *   fresh connection is opened, so that no call waits behind one that may never end. Spare ones are closed when they
  *   are idle again.
- * - A lane on which as many calls hang as it may have refuses further ones at once with 'busy': 8, of verbs 4. So
- *   both kinds together leave 8 of the daemon's 20 workers to everybody else.
+ * - A lane on which as many calls hang as it may have refuses further ones at once with 'busy': 8, of verbs, agent and
+ *   jobs 4 each. Statistics and verbs together leave 8 of the daemon's 20 workers to everybody else, and all that hangs
+ *   anywhere leaves the workers for priority calls alone.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions } from '../domain/hypervisor.js';
 import type { Connection, ConnectionDeps, ConnectionListener } from './connection.js';
 import { deadlineOf, secondsText } from './deadlines.js';
-import type { Args, ProcedureName, TypedCall } from './procedures.js';
 import { dial } from './dial.js';
+import type { Downloaded, DownloadOptions } from './download.js';
+import type { Args, ProcedureName, Result, TypedCall } from './procedures.js';
 import type { LibvirtTarget } from './uri.js';
 
-export const laneNames = ['events', 'priority', 'free', 'backed', 'verbs', 'destroy'] as const;
+export const laneNames = [
+  'events',
+  'priority',
+  'free',
+  'backed',
+  'verbs',
+  'agent',
+  'jobs',
+  'destroy',
+] as const;
 export type LaneName = (typeof laneNames)[number];
 
 const FIRST_BACKOFF_MS = 50;
@@ -105,6 +118,17 @@ export class Lane {
   /** As call(), but resolves with the reply's packet. */
   callRaw<N extends ProcedureName>(name: N, args: Args<N>, options?: CallOptions): Promise<Buffer> {
     return this.#on(name, options, (connection, rest) => connection.callRaw(name, args, rest));
+  }
+
+  /** As call(), of a procedure that sends a stream after its reply. */
+  download<N extends ProcedureName>(
+    name: N,
+    args: Args<N>,
+    options: DownloadOptions,
+  ): Promise<Downloaded<Result<N>>> {
+    return this.#on(name, options, (connection, rest) =>
+      connection.download(name, args, { ...rest, maxBytes: options.maxBytes }),
+    );
   }
 
   /**

@@ -182,6 +182,8 @@ export const jobProcedures = {
     struct({ dom, codeSet: u32, holdTime: u32, keycodes: array(u32, 16), flags: u32 }),
     none,
   ),
+  // a stream with the picture follows the reply
+  DOMAIN_SCREENSHOT: low(211, struct({ dom, screen: u32, flags: u32 }), struct({ mimeType: optional(str) })),
   DOMAIN_INJECT_NMI: low(210, onDomFlags, none),
   DOMAIN_SET_USER_PASSWORD: low(
     357,

@@ -34,6 +34,10 @@ const table = {
   libvirt_calls_total: { type: 'counter', help: 'Finished calls', labels: ['lane', 'result'] },
   libvirt_call_seconds: { type: 'histogram', help: 'Duration of calls', labels: ['lane'], buckets: seconds },
   libvirt_late_replies_total: { type: 'counter', help: 'Answers that came after their caller had given up' },
+  libvirt_late_stream_packets_total: {
+    type: 'counter',
+    help: 'Packets of streams that came after their caller had given up',
+  },
   libvirt_malformed_total: {
     type: 'counter',
     help: 'Packets that could not be decoded, by kind',
@@ -72,6 +76,8 @@ const table = {
     help: 'Records of VMs in their metadata: written, to be tried again, given up',
     labels: ['result'],
   },
+  merges_total: { type: 'counter', help: 'Merges of disk files that have ended', labels: ['result'] },
+  guests_left_frozen_total: { type: 'counter', help: 'Guests that could not be thawed' },
   // sampler
   sampler_ticks_total: { type: 'counter', help: 'Sampling cycles', labels: ['result'] },
   sampler_tick_seconds: { type: 'histogram', help: 'Wall time of one cycle', buckets: seconds },
