@@ -38,6 +38,7 @@ import { MetadataStore } from './vms/metadata-store.js';
 import { Operations } from './vms/operations.js';
 import { Reconciler } from './vms/reconciler.js';
 import { Registry } from './vms/registry.js';
+import { HostImageFiles } from './vms/verbs/image-files.js';
 import { stateFiles } from './vms/state-files.js';
 
 /** VMs of the simulated host that stands in where there is no libvirt. */
@@ -129,6 +130,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     jobs,
     metadata: store,
     files: stateFiles,
+    images: new HostImageFiles(clock),
     isReady,
     ...part('operations'),
   });
@@ -176,7 +178,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     services: [
       ...source.services,
       onStop(() => workers.stop()),
-      ...[fanOut, hypervisor, reconciler, sampler, hostFacts, listener],
+      ...[fanOut, hypervisor, reconciler, jobs, operations, sampler, hostFacts, listener],
     ],
     listener,
     health,

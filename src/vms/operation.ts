@@ -16,6 +16,7 @@ import type { Metrics } from '../util/metrics.js';
 import type { Jobs } from './jobs.js';
 import type { MetadataStore } from './metadata-store.js';
 import type { Registry } from './registry.js';
+import type { ImageFiles } from './verbs/image-files.js';
 import type { StateFiles } from './state-files.js';
 
 export interface OperationsParts {
@@ -23,6 +24,7 @@ export interface OperationsParts {
   readonly registry: Registry;
   readonly jobs: Jobs;
   readonly metadata: MetadataStore;
+  readonly images: ImageFiles;
   readonly files: StateFiles;
   readonly clock: Clock;
   readonly log: Logger;

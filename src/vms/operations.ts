@@ -4,13 +4,14 @@
  */
 import { VerbError } from '../domain/errors.js';
 import type { VerbInput, VerbResult, VmVerbTable } from '../protocol/verbs.js';
+import type { Service } from '../util/lifecycle.js';
 import { Creation } from './create.js';
 import type { CreateResult, StartsUnderWay } from './create.js';
 import { Destruction } from './destroy.js';
 import type { OperationsParts } from './operation.js';
 import { deviceVerbs } from './verbs/devices.js';
 import type { DeviceVerb } from './verbs/devices.js';
-import { diskVerbs } from './verbs/disks.js';
+import { DiskWork } from './verbs/disks.js';
 import type { DiskVerb } from './verbs/disks.js';
 import { guestVerbs } from './verbs/guest.js';
 import type { GuestVerb } from './verbs/guest.js';
@@ -22,8 +23,9 @@ import type { TuningVerb } from './verbs/tuning.js';
 
 export type ServedVerb = LifeVerb | DeviceVerb | TuningVerb | DiskVerb | GuestVerb;
 
-export class Operations {
+export class Operations implements Service {
   readonly #creation: Creation;
+  readonly #disks: DiskWork;
   /** Verbs on one VM; the API serves them as they are. */
   readonly verbs: VmVerbTable<ServedVerb>;
 
@@ -32,13 +34,25 @@ export class Operations {
     const shutdowns = new Shutdowns(parts);
     const destruction = new Destruction(parts, { creation, shutdowns });
     this.#creation = creation;
+    this.#disks = new DiskWork(parts, parts.images);
     this.verbs = {
       ...lifeVerbs(parts, { shutdowns, destruction }),
       ...deviceVerbs(parts),
       ...tuningVerbs(parts),
-      ...diskVerbs(parts),
+      ...this.#disks.verbs,
       ...guestVerbs(parts),
     };
+  }
+
+  /** Takes up work on disks that earlier agents have left. */
+  start(): Promise<void> {
+    this.#disks.start();
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.#disks.stop();
+    return Promise.resolve();
   }
 
   get starts(): StartsUnderWay {

@@ -1,21 +1,18 @@
 /**
  * Verbs that need the guest or its screen.
  */
-import { VerbError } from '../../domain/errors.js';
 import type { VmVerbTable } from '../../protocol/verbs.js';
 import type { OperationsParts } from '../operation.js';
+import { freezeVerb, thawVerb } from './freeze.js';
+import { Screenshots } from './screenshot.js';
 
 export type GuestVerb = 'VM.freeze' | 'VM.thaw' | 'VM.screenshot';
 
 export function guestVerbs(parts: OperationsParts): VmVerbTable<GuestVerb> {
-  void parts;
+  const screenshots = new Screenshots(parts);
   return {
-    'VM.freeze': () => notYet('VM.freeze'),
-    'VM.thaw': () => notYet('VM.thaw'),
-    'VM.screenshot': () => notYet('VM.screenshot'),
+    'VM.freeze': (id) => freezeVerb(parts, id),
+    'VM.thaw': (id) => thawVerb(parts, id),
+    'VM.screenshot': (id) => screenshots.take(id),
   };
-}
-
-function notYet(verb: string): never {
-  throw new VerbError('noimpl', verb);
 }

@@ -13,6 +13,7 @@ import { Reconciler } from '../../../src/vms/reconciler.js';
 import { Registry } from '../../../src/vms/registry.js';
 import type { DomainXmlOptions } from '../../support/fake-domain.js';
 import { FakeFiles } from '../../support/fake-files.js';
+import { FakeImages } from '../../support/fake-images.js';
 import { FakeHypervisor } from '../../support/fake-hypervisor.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
 
@@ -31,6 +32,7 @@ export class Harness {
   readonly reconciler: Reconciler;
   readonly jobs: Jobs;
   readonly files = new FakeFiles();
+  readonly images = new FakeImages();
   /** The host, which goes down when a test says so. */
   readonly hostShutdown = {
     underWay: false,
@@ -52,6 +54,7 @@ export class Harness {
       jobs: this.jobs,
       metadata: this.store,
       files: this.files,
+      images: this.images,
       isReady: () => this.reconciler.ready,
     });
   }
@@ -59,6 +62,7 @@ export class Harness {
   /** Starts and lets the first pass end; events of the adoption are dropped unless asked for. */
   async start(keepEvents = false): Promise<this> {
     await this.reconciler.start();
+    await this.operations.start();
     await this.rest();
     if (!keepEvents) this.published.length = 0;
     return this;
