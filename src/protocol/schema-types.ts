@@ -730,6 +730,10 @@ export type VerbTypes = {
          * The hotplug document.
          */
         xml: string;
+        /**
+         * MiB that the guest keeps from now on whatever the balloon.
+         */
+        memGuaranteedSize?: number;
       };
     };
     input: {
@@ -746,6 +750,10 @@ export type VerbTypes = {
          * The hotplug document.
          */
         xml: string;
+        /**
+         * MiB that the guest keeps from now on whatever the balloon.
+         */
+        memGuaranteedSize?: number;
       };
     };
     result: {};
@@ -765,6 +773,10 @@ export type VerbTypes = {
          * The hotplug document.
          */
         xml: string;
+        /**
+         * MiB that the guest keeps from now on whatever the balloon.
+         */
+        memGuaranteedSize?: number;
       };
     };
     input: {
@@ -781,6 +793,10 @@ export type VerbTypes = {
          * The hotplug document.
          */
         xml: string;
+        /**
+         * MiB that the guest keeps from now on whatever the balloon.
+         */
+        memGuaranteedSize?: number;
       };
     };
     result: true;

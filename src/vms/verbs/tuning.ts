@@ -1,9 +1,12 @@
 /**
- * Verbs of policy programs: balloon, CPU bandwidth, disk limits.
+ * Verbs of policy programs: balloon, CPU bandwidth, disk limits. The table.
  */
-import { VerbError } from '../../domain/errors.js';
-import type { VerbResult, VmVerbTable } from '../../protocol/verbs.js';
+import type { VmVerbTable } from '../../protocol/verbs.js';
 import type { OperationsParts } from '../operation.js';
+import { setBalloonTarget } from './balloon.js';
+import { setCpuTune } from './cpu-tune.js';
+import { ioTuneOf, setIoTune } from './io-tune.js';
+import { ioTunePolicyOf, updateVmPolicy } from './policies.js';
 
 export type TuningVerb =
   | 'VM.setBalloonTarget'
@@ -14,27 +17,16 @@ export type TuningVerb =
   | 'VM.getIoTunePolicy'
   | 'VM.updateVmPolicy';
 
+const done = { code: 0, message: 'Done' } as const;
+
 export function tuningVerbs(parts: OperationsParts): VmVerbTable<TuningVerb> {
-  void parts;
   return {
-    'VM.setBalloonTarget': () => notYet('VM.setBalloonTarget'),
-    'VM.setCpuTuneQuota': () => notYet('VM.setCpuTuneQuota'),
-    'VM.setCpuTunePeriod': () => notYet('VM.setCpuTunePeriod'),
-    'VM.setIoTune': () => notYet('VM.setIoTune'),
-    'VM.getIoTune': () => notYet('VM.getIoTune'),
-    'VM.getIoTunePolicy': () => notYet('VM.getIoTunePolicy'),
-    'VM.updateVmPolicy': () => notYet('VM.updateVmPolicy'),
+    'VM.setBalloonTarget': (id, { target }) => setBalloonTarget(parts, id, target).then(() => done),
+    'VM.setCpuTuneQuota': (id, { quota }) => setCpuTune(parts, id, { vcpuQuota: quota }).then(() => done),
+    'VM.setCpuTunePeriod': (id, { period }) => setCpuTune(parts, id, { vcpuPeriod: period }).then(() => done),
+    'VM.setIoTune': (id, { tunables }) => setIoTune(parts, id, tunables).then(() => done),
+    'VM.getIoTune': (id) => ioTuneOf(parts, id),
+    'VM.getIoTunePolicy': (id) => ioTunePolicyOf(parts, id),
+    'VM.updateVmPolicy': (id, { params }) => updateVmPolicy(parts, id, params).then(() => done),
   };
-}
-
-/** Of all VMs; those that do not answer are left out. */
-export function allIoTunePolicies(
-  parts: OperationsParts,
-): Promise<VerbResult<'Host.getAllVmIoTunePolicies'>> {
-  void parts;
-  return Promise.resolve({});
-}
-
-function notYet(verb: string): never {
-  throw new VerbError('noimpl', verb);
 }

@@ -1,0 +1,207 @@
+/**
+ * Plugging devices into a running VM and out of it again.
+ *
+ * In: the device's metadata go first, so that whoever sees the device finds them, and are taken back if it is not
+ * plugged in; a device that is there already is an answer that was lost, and no error. Out: the guest is asked and
+ * waited for; one that lets go later still has the metadata taken away then. A guest that does not let go keeps the
+ * device, and may be asked again.
+ */
+import type { DomainDescription } from '../../domain/devices.js';
+import { VerbError } from '../../domain/errors.js';
+import type { ErrorKey } from '../../domain/errors.js';
+import { HypervisorError } from '../../domain/hypervisor.js';
+import type { HypervisorErrorKind } from '../../domain/hypervisor.js';
+import type { VmId } from '../../domain/ids.js';
+import type { Vm } from '../../domain/vm.js';
+import type { XmlNodeElement } from '../../util/xml-edit.js';
+import type { DeviceWaits, RemovalWait } from '../device-waits.js';
+import { nameOf, operate } from '../operation.js';
+import type { OperationsParts } from '../operation.js';
+import { namesOfDevice, putDevices, removeDevice } from './device-metadata.js';
+import type { DeviceNames } from './device-metadata.js';
+import { parseHotplugDocument } from './hotplug-document.js';
+import type { HotplugDocument, HotplugKind } from './hotplug-document.js';
+import {
+  aliasOf,
+  dropChildren,
+  liveDevices,
+  refreshAfterChange,
+  refreshDescription,
+} from './live-devices.js';
+import { findDevice, isThere } from './same-device.js';
+
+/** VDSM: vars.hotunplug_timeout. */
+const UNPLUG_LIMIT_MS = 30_000;
+/** After these the call may have had its effect. */
+const unanswered: ReadonlySet<HypervisorErrorKind> = new Set(['timeout', 'unavailable', 'aborted']);
+
+export interface HotplugVerb {
+  readonly verb: string;
+  readonly kind: HotplugKind;
+  readonly otherwise: ErrorKey;
+}
+
+export interface Plugged {
+  /** With the device in it. */
+  readonly domain: DomainDescription;
+  readonly names: DeviceNames;
+}
+
+/** @throws VerbError missParam, invalidParameter, noimpl, `otherwise`, and those of every operation */
+export function plugIn(parts: OperationsParts, id: VmId, what: HotplugVerb, xml: string): Promise<Plugged> {
+  const document = parseHotplugDocument(xml, what.kind);
+  checkPluggable(document);
+  return operate(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
+    const { devices } = await liveDevices(parts, id);
+    if (!isThere(devices, document.device)) await attach(parts, vm, document);
+    return { domain: await refreshDescription(parts, id), names: namesOfDevice(document.device) };
+  });
+}
+
+async function attach(parts: OperationsParts, vm: Vm, { device, metadata }: HotplugDocument): Promise<void> {
+  const { id } = vm;
+  if (metadata.length > 0) await parts.metadata.edit(id, 'vm', (element) => putDevices(element, metadata));
+  try {
+    await parts.hypervisor.devices.attach(id, String(device));
+  } catch (error) {
+    const isDefinite = !(error instanceof HypervisorError && unanswered.has(error.kind));
+    if (isDefinite && metadata.length > 0) await forget(parts, vm, namesOfDevice(device));
+    throw error;
+  }
+}
+
+/**
+ * Resolves when the device is gone.
+ * @throws VerbError missParam, invalidParameter, noimpl, `otherwise`, down, and those of every operation
+ */
+export async function plugOut(
+  parts: OperationsParts,
+  waits: DeviceWaits,
+  request: { readonly id: VmId; readonly what: HotplugVerb; readonly xml: string },
+): Promise<void> {
+  const { id, what, xml } = request;
+  const { device } = parseHotplugDocument(xml, what.kind);
+  await operate(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
+    const present = await requirePresent(parts, vm, device, what);
+    const wait = await askToLetGo(parts, waits, vm, present);
+    const how = await within(parts, wait, UNPLUG_LIMIT_MS);
+    if (how === 'vm-ended') throw new VerbError('down', { vmId: id });
+    const { devices } = await liveDevices(parts, id);
+    // Its event may have been lost with the connection to the hypervisor.
+    if (devices.some((each) => aliasOf(each) === aliasOf(present))) {
+      forgetLater(parts, vm, present, wait);
+      throw new VerbError(what.otherwise, keptText(vm, present, how === 'refused'));
+    }
+    wait.cancel();
+    await forget(parts, vm, namesOfDevice(present));
+    await refreshAfterChange(parts, id);
+  });
+}
+
+/** Only asks; what becomes of it is seen in the VM's XML. @throws as plugOut */
+export async function askOut(
+  parts: OperationsParts,
+  waits: DeviceWaits,
+  request: { readonly id: VmId; readonly what: HotplugVerb; readonly xml: string },
+): Promise<void> {
+  const { id, what, xml } = request;
+  const { device } = parseHotplugDocument(xml, what.kind);
+  await operate(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
+    const present = await requirePresent(parts, vm, device, what);
+    forgetLater(parts, vm, present, await askToLetGo(parts, waits, vm, present));
+  });
+}
+
+async function askToLetGo(
+  parts: OperationsParts,
+  waits: DeviceWaits,
+  { id }: Vm,
+  device: XmlNodeElement,
+): Promise<RemovalWait> {
+  const wait = waits.removal(id, aliasOf(device));
+  try {
+    await parts.hypervisor.devices.detach(id, String(withoutPlace(device)));
+    return wait;
+  } catch (error) {
+    // Gone between the look and the call: just what was wanted.
+    if (error instanceof HypervisorError && error.kind === 'no-device') return wait;
+    wait.cancel();
+    throw error;
+  }
+}
+
+/** The definition may have given the device another place; what it is told by there is enough for both. */
+function withoutPlace(device: XmlNodeElement): XmlNodeElement {
+  if (device.name !== 'memory') dropChildren(device, 'address');
+  return device;
+}
+
+async function within(
+  { clock }: OperationsParts,
+  { end }: RemovalWait,
+  limitMs: number,
+): Promise<Awaited<RemovalWait['end']> | 'late'> {
+  let cancel: () => void = () => undefined;
+  const late = new Promise<'late'>((resolve) => (cancel = clock.after(limitMs, () => resolve('late'))));
+  return Promise.race([end, late]).finally(cancel);
+}
+
+/** The verb has answered, but the guest may still let go. */
+function forgetLater(parts: OperationsParts, vm: Vm, device: XmlNodeElement, wait: RemovalWait): void {
+  const fields = { vmId: vm.id, name: vm.name, device: device.name, alias: aliasOf(device) };
+  void wait.end.then(async (how) => {
+    if (how === 'refused') parts.log.info(fields, 'A guest keeps a device that it was asked for');
+    if (how !== 'removed') return;
+    parts.log.info(fields, 'A guest has let go of a device');
+    await forget(parts, vm, namesOfDevice(device));
+  });
+}
+
+/** What stays behind where this fails is laid over by the next device of that name. */
+async function forget(parts: OperationsParts, { id, name }: Vm, names: DeviceNames): Promise<void> {
+  try {
+    await parts.metadata.edit(id, 'vm', (element) => removeDevice(element, names));
+  } catch (error) {
+    parts.log.warn(
+      { vmId: id, name, ...names, err: error },
+      'The metadata of a device that is gone are still there',
+    );
+  }
+}
+
+/** @throws VerbError missParam, noimpl */
+function checkPluggable({ device, metadata }: HotplugDocument): void {
+  const { mac, target } = namesOfDevice(device);
+  if (device.name === 'interface' && mac === '')
+    throw new VerbError('missParam', 'the NIC has no <mac address>');
+  if (device.name === 'disk' && target === '')
+    throw new VerbError('missParam', 'the disk has no <target dev>');
+  if (metadata.some((each) => (each.child('portMirroring')?.children().length ?? 0) > 0)) {
+    throw new VerbError('noimpl', 'portMirroring of a NIC is not offered by this agent');
+  }
+}
+
+async function requirePresent(
+  parts: OperationsParts,
+  vm: Vm,
+  wanted: XmlNodeElement,
+  { kind, otherwise }: HotplugVerb,
+): Promise<XmlNodeElement> {
+  const { devices } = await liveDevices(parts, vm.id);
+  const present = findDevice(devices, wanted);
+  if (present) return present;
+  const names = devices.filter(({ name }) => name === kind).map(aliasOf);
+  throw new VerbError(
+    otherwise,
+    `${nameOf(vm)} has no ${kind} like the one in the document; it has: ${names.join(', ') || 'none'}`,
+  );
+}
+
+function keptText(vm: Vm, device: XmlNodeElement, isRefused: boolean): string {
+  const what = `the ${device.name} ${aliasOf(device)}`;
+  if (isRefused) return `${nameOf(vm)} keeps ${what}: the guest refuses to let go of it`;
+  return (
+    `${nameOf(vm)} keeps ${what}: the guest did not let go of it within ${UNPLUG_LIMIT_MS / 1000} s. A guest without a ` +
+    'running kernel that knows hot-plug never does; otherwise ask again'
+  );
+}
