@@ -26,6 +26,8 @@ export interface Config {
   readonly commandTimeoutSec: number;
   readonly compareSec: number;
   readonly balloonStatsPeriodSec: number;
+  readonly parallelStarts: number;
+  readonly stateDir: string;
   readonly shardSize: number;
   readonly parallelism: number;
   readonly maxSessions: number;
@@ -33,6 +35,7 @@ export interface Config {
   readonly maxBatch: number;
   readonly maxInFlight: number;
   readonly maxQueueBytes: number;
+  readonly maxTotalQueueBytes: number;
   readonly idlePingSec: number;
   readonly eventRingEvents: number;
   readonly eventRingBytes: number;

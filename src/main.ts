@@ -17,6 +17,7 @@ import { createDispatcher } from './api/create-dispatcher.js';
 import { HealthReport } from './api/health.js';
 import { ConfigError, HelpShown, hostEnvironment, loadConfig, type Config } from './config.js';
 import { HostFacts } from './host/host-facts.js';
+import { HostLaunchFiles, untouchedHost } from './host/launch-files.js';
 import { HostShutdown } from './host/host-shutdown.js';
 import { domainXmlWorkers } from './libvirt/domain-xml-many.js';
 import { LibvirtHypervisor } from './libvirt/driver.js';
@@ -33,10 +34,12 @@ import { createLogger, type Logger } from './util/log.js';
 import { createMetrics } from './util/metrics.js';
 import { packageVersion } from './util/package-root.js';
 import { systemClock as clock } from './util/time.js';
+import { ImageKeeper } from './vms/image-keeper.js';
 import { Jobs } from './vms/jobs.js';
 import { MetadataStore } from './vms/metadata-store.js';
 import { Operations } from './vms/operations.js';
 import { Reconciler } from './vms/reconciler.js';
+import { Recorder } from './vms/recorder.js';
 import { Registry } from './vms/registry.js';
 import { HostImageFiles } from './vms/verbs/image-files.js';
 import { stateFiles } from './vms/state-files.js';
@@ -51,6 +54,8 @@ const STOP_LIMIT_MS = 1800;
 interface Source {
   readonly target: LibvirtTarget;
   readonly services: readonly Service[];
+  /** Nothing of this host is to be touched. */
+  readonly isSimulated?: boolean;
   readonly notice?: string;
 }
 
@@ -75,6 +80,7 @@ function simulatedSource(domains: number, log: Logger): Source {
   return {
     target: parseLibvirtUri(`qemu+unix:///system?socket=${socketPath}`, {}),
     services: [removeFolder, server, new LivingHost(host, clock)],
+    isSimulated: true,
   };
 }
 
@@ -102,17 +108,24 @@ function compose(config: Config, source: Source, log: Logger): Agent {
   const { eventRingBytes: ringBytes, eventRingEvents: ringEvents } = config;
   const fanOut = new FanOut({ ringBytes, ringEvents, ...part('fan-out') });
   const registry = new Registry({ publish: (event) => fanOut.publish(event), ...part('vms') });
+  const hostFacts = new HostFacts({ hypervisor, vms: registry, packageVersion, ...part('host') });
+  const host = source.isSimulated
+    ? untouchedHost(config.stateDir, hostFacts)
+    : new HostLaunchFiles({ folder: join(config.stateDir, 'payload'), facts: hostFacts, ...part('host') });
+  const images = new ImageKeeper({ registry, host });
   const reconciler = new Reconciler({
     hypervisor,
     hostShutdown: new HostShutdown(clock),
     registry,
     comparePeriodMs: config.compareSec * 1000,
     balloonPeriodSec: config.balloonStatsPeriodSec,
+    onReady: () => void images.allKnown(),
     ...part('reconciler'),
   });
   const isReady = (): boolean => reconciler.ready;
   const jobs = new Jobs({ publish: (event) => fanOut.publish(event), ...part('jobs') });
   const store = new MetadataStore({ hypervisor, vms: registry });
+  const recorder = new Recorder({ hypervisor, registry, metadata: store, ...part('recorder') });
   const sampler = new Sampler({
     hypervisor,
     vms: registry,
@@ -123,13 +136,14 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     onMonitorHealth: (id, responsive) => registry.setMonitorResponsive(id, responsive),
     ...part('sampler'),
   });
-  const hostFacts = new HostFacts({ hypervisor, vms: registry, packageVersion, ...part('host') });
   const operations = new Operations({
     hypervisor,
     registry,
     jobs,
     metadata: store,
     files: stateFiles,
+    host,
+    parallelStarts: config.parallelStarts,
     images: new HostImageFiles(clock),
     isReady,
     ...part('operations'),
@@ -170,6 +184,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
       maxMessageBytes: config.maxMessageBytes,
       maxInFlight: config.maxInFlight,
       maxQueueBytes: config.maxQueueBytes,
+      maxTotalQueueBytes: config.maxTotalQueueBytes,
       idlePingMs: config.idlePingSec * 1000,
     },
     ...part('transport'),
@@ -178,7 +193,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     services: [
       ...source.services,
       onStop(() => workers.stop()),
-      ...[fanOut, hypervisor, reconciler, jobs, operations, sampler, hostFacts, listener],
+      ...[fanOut, recorder, images, hypervisor, reconciler, jobs, operations, sampler, hostFacts, listener],
     ],
     listener,
     health,

@@ -41,8 +41,8 @@ export interface LaunchFiles {
   buildImage(payload: Payload): Promise<void>;
   /** Makes folders for sockets where they are missing. Paths that are not for such sockets are left to libvirt. */
   makeFolders(paths: readonly string[]): Promise<void>;
-  /** Removes the images of a VM. */
+  /** Removes the images of a VM. Never rejects: what could not be removed is logged. */
   removeImages(vmId: VmId): Promise<void>;
-  /** Removes the images of all VMs but these: what an earlier life of the agent has left. */
-  keepImages(vmIds: ReadonlySet<VmId>): Promise<void>;
+  /** Removes what an earlier life of the agent has left: the images of VMs that are not known. Never rejects. */
+  removeStaleImages(isKnown: (vmId: VmId) => boolean): Promise<void>;
 }

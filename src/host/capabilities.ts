@@ -92,7 +92,10 @@ export function buildCapabilities(facts: CapabilityFacts): Record<string, unknow
 }
 
 /** libvirt repeats DMI's UUID, but without DMI it makes up another one at each of its starts. */
-function hostUuid(facts: CapabilityFacts, host: HostCapabilities | undefined): string | undefined {
+export function hostUuid(
+  facts: Pick<CapabilityFacts, 'dmiUuid' | 'dmiPresent' | 'machineId'>,
+  host: Pick<HostCapabilities, 'uuid'> | undefined,
+): string | undefined {
   return (
     parseVmId(facts.dmiUuid) ?? (facts.dmiPresent ? host?.uuid : undefined) ?? parseVmId(facts.machineId)
   );

@@ -12,8 +12,10 @@ import type { VmSource } from '../domain/vm.js';
 import type { Service } from '../util/lifecycle.js';
 import type { Logger } from '../util/log.js';
 import type { Clock } from '../util/time.js';
+import type { HostIdentity } from '../domain/launch-files.js';
 import { buildCapabilities, type CapabilityFacts } from './capabilities.js';
 import { HostFiles } from './host-files.js';
+import { identityOf, qemuOwnerOf, type Owner } from './host-identity.js';
 import { buildStats, type HostSample, type KsmFacts, type StatsFacts } from './host-stats.js';
 import { readInterfaces, type Addresses } from './network.js';
 import {
@@ -116,6 +118,21 @@ export class HostFacts implements Service {
       interfaces: await readInterfaces(this.#files),
       addresses: (this.options.addresses ?? networkInterfaces)(),
     });
+  }
+
+  /** For the SMBIOS of VMs, as Host.getCapabilities tells it. Never rejects. */
+  async identity(): Promise<HostIdentity> {
+    const [hypervisor, machine, { osRelease }] = await Promise.all([
+      this.#readHostInfo(),
+      this.#readMachine(),
+      this.#readSystem(),
+    ]);
+    return identityOf({ ...machine, osRelease }, hypervisor?.capabilitiesXml);
+  }
+
+  /** Whom libvirt runs QEMU as; undefined where it does not tell. Never rejects. */
+  async qemuOwner(): Promise<Owner | undefined> {
+    return qemuOwnerOf((await this.#readHostInfo())?.capabilitiesXml ?? '');
   }
 
   /** Host.getStats. Never rejects. */

@@ -1,94 +1,95 @@
 /**
- * VM.create: the record at once, then in the background define -> launch -> read back -> Up.
+ * VM.create: the record at once; the start itself (start-sequence.ts) in the background, when it has a place in line.
  *
- * Domains are persistent, so that a Down VM and its metadata outlive it. A launch without an answer (timeout, lost
- * connection) is never called a failure: an engine would start the VM elsewhere while it may run here. Its record
- * stays WaitForLaunch until the reconciler has seen what became of it.
+ * Any number of VMs is accepted, up to a limit that is none but for a broken caller. A run without an answer (timeout, lost
+ * connection) is never called a failure: an engine would start the VM elsewhere while it may run here. Its record stays
+ * as it is until the reconciler has seen what became of it.
  */
+import type { DomainDescription } from '../domain/devices.js';
 import { VerbError } from '../domain/errors.js';
 import { HypervisorError } from '../domain/hypervisor.js';
-import type { DomainDescription } from '../domain/devices.js';
-import type { DomainState } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
-import { causesOfFound, isActive, isStarting } from '../domain/vm-found.js';
-import { engineTime } from '../util/time.js';
 import { textOf } from '../util/text.js';
+import { engineTime } from '../util/time.js';
 import { nameOf, notConnected } from './operation.js';
 import type { OperationsParts } from './operation.js';
-import { Slots } from './parallel.js';
-import { markStart } from './start-metadata.js';
+import { nextTurn } from './parallel.js';
+import { isBeingStarted } from './refresher.js';
+import { StartPlaces } from './start-places.js';
+import type { StartsUnderWay } from './start-places.js';
+import { kill, runStart } from './start-sequence.js';
+import type { Start } from './start-sequence.js';
+import type { StartStep } from './start-step.js';
 
 /** VM.create's result; statusTime as in the record (text, ms on the engine's clock). */
 export interface CreateResult {
   readonly vmId: VmId;
-  readonly status: 'WaitForLaunch';
+  readonly status: StartStep['internal'];
   readonly statusTime: string;
   readonly xml: string;
 }
 
-export interface StartsUnderWay {
-  readonly running: number;
-  readonly waiting: number;
-  readonly places: number;
-  readonly longestWaitSec: number;
-}
-
-/** A start under way. */
-interface Start {
-  readonly domain: DomainDescription;
+interface StartUnderWay extends Start {
+  readonly abort: AbortController;
   readonly ended: Promise<void>;
-  cancelled: boolean;
-  /** The launch has been sent: there may be a QEMU. */
-  launching: boolean;
 }
 
-/** VDSM starts four VMs at a time: enough to be quick, few enough that libvirt stays responsive. */
-const PARALLEL_STARTS = 4;
-/** Memory of a large VM may be allocated for minutes before QEMU answers. */
-const LAUNCH_DEADLINE_MS = 600_000;
-const READ_ATTEMPTS = 3;
+const MAX_STARTS = 10_000;
 /** Nobody knows whether the call has had its effect. */
 const unanswered: ReadonlySet<string> = new Set(['timeout', 'unavailable', 'aborted']);
 
 export class Creation {
-  readonly #starts = new Map<VmId, Start>();
-  readonly #slots = new Slots(PARALLEL_STARTS);
+  readonly #starts = new Map<VmId, StartUnderWay>();
+  readonly #places: StartPlaces;
 
-  constructor(private readonly parts: OperationsParts) {}
+  constructor(private readonly parts: OperationsParts) {
+    const { clock, metrics, parallelStarts: places } = parts;
+    this.#places = new StartPlaces({ clock, metrics, places });
+  }
 
   /** For Agent.getHealth. */
   get waiting(): StartsUnderWay {
-    return { running: this.#starts.size, waiting: 0, places: PARALLEL_STARTS, longestWaitSec: 0 };
+    return this.#places.underWay;
   }
 
-  begin(xml: string): CreateResult {
+  /**
+   * @param xml as the caller sent it, which is what the answer says again
+   * @throws VerbError exist (also for a Down VM), general (no domain XML), resourceUnavailable
+   */
+  begin(xml: string, step: StartStep): CreateResult {
     const { hypervisor, registry, clock } = this.parts;
     const domain = this.#parse(xml);
     const { id, name } = domain;
     if (registry.get(id)) throw new VerbError('exist', { vmId: id });
     if (hypervisor.status.state !== 'open') throw notConnected(domain, hypervisor.status.reason);
+    if (this.#starts.size >= MAX_STARTS) {
+      const sentence = `${nameOf(domain)} is not accepted: ${MAX_STARTS} VMs are being started or wait for it`;
+      throw new VerbError('resourceUnavailable', sentence);
+    }
     const release = registry.locks.take(id, name, 'VM.create');
-    registry.add({ id, name, external: false, internal: 'WaitForLaunch' }, { facts: { domain } });
+    registry.add({ id, name, external: false, internal: step.internal }, { facts: { domain } });
     let end: () => void = () => undefined;
     const ended = new Promise<void>((resolve) => (end = resolve));
-    const start: Start = { domain, ended, cancelled: false, launching: false };
+    const abort = new AbortController();
+    const start: StartUnderWay = { domain, step, abort, cancelled: abort.signal, ended, running: false };
     this.#starts.set(id, start);
     void this.#run(start).finally(() => {
       this.#starts.delete(id);
       release();
-      if (registry.get(id)?.internal === 'WaitForLaunch') registry.doubt(id);
+      const vm = registry.get(id);
+      if (vm && isBeingStarted(vm)) registry.doubt(id);
       end();
     });
-    return { vmId: id, status: 'WaitForLaunch', statusTime: String(engineTime(clock.nowMs())), xml };
+    return { vmId: id, status: step.internal, statusTime: String(engineTime(clock.nowMs())), xml };
   }
 
   /** Has a start under way end as soon as it can; resolves then. Undefined where there is none. */
   cancel(id: VmId): Promise<void> | undefined {
     const start = this.#starts.get(id);
     if (!start) return undefined;
-    start.cancelled = true;
-    // Killing QEMU makes a launch that hangs return; where there is no QEMU yet the start itself sees the mark.
-    if (start.launching) void this.#kill(start);
+    start.abort.abort(new Error(`the start of ${nameOf(start.domain)} was cancelled by VM.destroy`));
+    // Killing QEMU makes a run that hangs return; where there is no QEMU yet the start itself sees the mark.
+    if (start.running) void kill(this.parts, id);
     return start.ended;
   }
 
@@ -100,98 +101,52 @@ export class Creation {
     }
   }
 
-  async #run(start: Start): Promise<void> {
+  /** Never rejects; what becomes of the start is in the record. */
+  async #run(start: StartUnderWay): Promise<void> {
+    let leave: () => void = () => undefined;
+    try {
+      // The reply goes first.
+      await nextTurn();
+      leave = await this.#places.take(start.cancelled);
+      await this.#start(start);
+    } catch (error) {
+      this.#failed(start, error);
+    } finally {
+      leave();
+    }
+  }
+
+  async #start(start: StartUnderWay): Promise<void> {
+    const { registry, metrics, clock } = this.parts;
+    const { id } = start.domain;
+    const begunMs = clock.nowMs();
+    let result: 'ok' | 'failed' = 'failed';
+    try {
+      const { causes, facts, isSure } = await runStart(this.parts, start);
+      registry.change(id, { causes, facts });
+      if (!isSure) registry.doubt(id);
+      result = 'ok';
+    } finally {
+      metrics.vm_start_seconds.observe({ result }, (clock.nowMs() - begunMs) / 1000);
+    }
+  }
+
+  #failed(start: StartUnderWay, error: unknown): void {
     const { registry, log } = this.parts;
     const { id, name } = start.domain;
-    try {
-      await this.#slots.run(() => this.#start(start));
-    } catch (error) {
-      if (start.cancelled) {
-        registry.move(id, 'launch-cancelled');
-      } else if (start.launching && isUnanswered(error)) {
-        log.warn({ vmId: id, name, err: error }, 'A launch got no answer: its outcome is found out later');
-      } else {
-        log.warn({ vmId: id, name, err: error }, 'A VM could not be started');
-        registry.move(id, 'launch-failed', { message: textOf(error) });
-      }
+    const fields = { vmId: id, name, err: error };
+    if (start.cancelled.aborted) {
+      registry.move(id, 'launch-cancelled');
+    } else if (start.running && isUnanswered(error)) {
+      log.warn(fields, 'A start got no answer: its outcome is found out later');
+    } else {
+      log.warn(fields, 'A VM could not be started');
+      const message = error instanceof HypervisorError ? error.detail : textOf(error);
+      registry.move(id, start.step.failed, { message });
     }
-  }
-
-  async #start(start: Start): Promise<void> {
-    const { hypervisor, registry, clock } = this.parts;
-    const { id, metadata } = start.domain;
-    const parse = (xml: string): DomainDescription => hypervisor.parseXml(xml);
-    const paused = metadata?.launchPaused ?? false;
-    this.#checkCancelled(start);
-    await this.#removeStale(start);
-    await hypervisor.define(markStart(start.domain, clock.wallMs() / 1000, parse));
-    this.#checkCancelled(start);
-    start.launching = true;
-    await this.#launch(id, paused);
-    // Reads that fail change nothing about the VM's running.
-    const domain = await hypervisor.describe(id).catch(() => undefined);
-    const state = await this.#readState(id);
-    if (start.cancelled) await this.#kill(start);
-    this.#checkCancelled(start);
-    registry.change(id, {
-      causes: [paused ? 'launched-paused' : 'launched', ...(state ? causesOfFound(state) : [])],
-      facts: { startedAtMs: clock.wallMs(), ...(domain && { domain }) },
-    });
-    if (!state || !domain) registry.doubt(id);
-  }
-
-  /** An error is believed only if no QEMU runs: an engine starts elsewhere what is said to have failed. */
-  async #launch(id: VmId, paused: boolean): Promise<void> {
-    const { hypervisor, log } = this.parts;
-    try {
-      await hypervisor.launch(id, { paused }, { deadlineMs: LAUNCH_DEADLINE_MS });
-    } catch (error) {
-      const state = await hypervisor.domainState(id).catch(() => undefined);
-      if (!state || !isActive(state) || isStarting(state)) throw error;
-      log.warn({ vmId: id, err: error }, 'A launch failed, but the VM runs');
-    }
-  }
-
-  #checkCancelled({ cancelled, domain }: Start): void {
-    if (cancelled) throw new Error(`the start of ${nameOf(domain)} was cancelled by VM.destroy`);
-  }
-
-  /** A definition that an earlier VM of the same id has left behind. */
-  async #removeStale({ domain }: Start): Promise<void> {
-    const { hypervisor } = this.parts;
-    const state = await hypervisor.domainState(domain.id).catch(unlessMissing);
-    if (state === undefined) return;
-    if (isActive(state)) throw new VerbError('exist', `${nameOf(domain)} is running already`);
-    await hypervisor.undefine(domain.id).catch(unlessMissing);
-  }
-
-  /** The state, read until no event came meanwhile; undefined where it cannot be had. */
-  async #readState(id: VmId): Promise<DomainState | undefined> {
-    const { registry, hypervisor } = this.parts;
-    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-      const watch = registry.watch();
-      try {
-        const state = await hypervisor.domainState(id);
-        if (!watch.touched(id)) return state;
-      } catch {
-        return undefined;
-      } finally {
-        watch.end();
-      }
-    }
-    return undefined;
-  }
-
-  async #kill({ domain }: Start): Promise<void> {
-    await this.parts.hypervisor.destroy(domain.id, { graceful: false }).catch(() => undefined);
   }
 }
 
 function isUnanswered(error: unknown): boolean {
   return error instanceof HypervisorError && unanswered.has(error.kind);
-}
-
-function unlessMissing(error: unknown): undefined {
-  if (error instanceof HypervisorError && error.kind === 'no-domain') return undefined;
-  throw error;
 }

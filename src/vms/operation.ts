@@ -8,6 +8,7 @@ import { keyOfFailure } from '../domain/hypervisor-failure.js';
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { Hypervisor } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
+import type { LaunchFiles } from '../domain/launch-files.js';
 import type { Vm } from '../domain/vm.js';
 import type { Logger } from '../util/log.js';
 import { textOf } from '../util/text.js';
@@ -26,6 +27,9 @@ export interface OperationsParts {
   readonly metadata: MetadataStore;
   readonly images: ImageFiles;
   readonly files: StateFiles;
+  readonly host: LaunchFiles;
+  /** VMs that are started at a time. */
+  readonly parallelStarts: number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;

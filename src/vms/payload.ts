@@ -18,6 +18,8 @@ const FLOPPY_BYTES = 2847 * 512;
 /** Characters that a volume label may have. */
 const labelLengths: Readonly<Record<Payload['format'], number>> = { iso: 32, floppy: 11 };
 const MAX_PATH_BYTES = 240;
+/** It becomes part of a file's name. */
+const TARGET = /^[A-Za-z0-9_-]{1,32}$/;
 
 /** A payload and the drive that it is for. */
 export interface PlacedPayload {
@@ -41,7 +43,7 @@ export function payloadsOf(
     if (!element) continue;
     const target = device.attribute('name') ?? '';
     const disk = disks.find((each) => each.child('target')?.attribute('dev') === target);
-    if (!disk)
+    if (!disk || !TARGET.test(target))
       throw new Error(`the metadata has a payload for disk '${target}', which the domain does not have`);
     if (placed.has(target)) throw new Error(`the metadata has two payloads for disk '${target}'`);
     const format = formats.get(disk.attribute('device'));

@@ -36,6 +36,8 @@ export interface ReconcilerParts {
   readonly comparePeriodMs?: number;
   /** Period of the guests' balloon statistics, seconds; default 10, 0 leaves them alone. */
   readonly balloonPeriodSec?: number;
+  /** Called once, when all VMs are known. */
+  readonly onReady?: () => void;
 }
 
 const COMPARE_PERIOD_MS = 60_000;
@@ -146,6 +148,7 @@ export class Reconciler implements Service {
     this.#ready = true;
     for (const event of this.#early.splice(0)) this.#events.handle(event);
     this.parts.log.info({ vms: this.parts.registry.size }, 'All domains are known');
+    this.parts.onReady?.();
   }
 
   #passFailed(descriptions: boolean, error: unknown): void {

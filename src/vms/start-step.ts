@@ -1,34 +1,61 @@
 /**
- * What brings a defined domain to life: a launch, or a restore of saved memory. create.ts has the rest of a start, which
- * is the same for both: admission, the place in line, the definition, failures, and what is read when QEMU runs.
+ * The two ways to bring a domain to life: a launch, and a restore of saved memory (restore.ts). create.ts and
+ * start-sequence.ts have the rest of a start, which is the same for both.
  */
 import type { DomainDescription } from '../domain/devices.js';
 import type { CallOptions, Hypervisor } from '../domain/hypervisor.js';
 import type { CauseName } from '../domain/vm-transitions.js';
+import type { VmFacts } from './registry.js';
+import { prepareRestore } from './restore.js';
+import type { RestoreParts, SavedPlace } from './restore.js';
+
+export interface PreparedStep {
+  /** To be defined before run(). */
+  readonly xml: string;
+  /** Of the record, from when the VM runs. */
+  readonly facts: VmFacts;
+  /** Of success; what the domain's state then says is applied after them. */
+  readonly causes: readonly CauseName[];
+  /** Has QEMU run the domain. @throws HypervisorError */
+  readonly run: (options: CallOptions) => Promise<void>;
+}
 
 export interface StartStep {
   /** The record's first status, which VM.create answers. */
   readonly internal: 'WaitForLaunch' | 'Restoring state';
-  /**
-   * The domain XML to define and run, where it is not the one that was sent. Called when the start has its place;
-   * what it rejects with ends the start.
-   */
-  readonly xmlInstead?: (sent: DomainDescription) => Promise<string>;
-  /** Has QEMU run the domain, which is defined by this description by now. Long: a deadline goes with it. */
-  readonly run: (domain: DomainDescription, options: CallOptions) => Promise<void>;
-  /** Of success; what the domain's state then says is applied after them. */
-  readonly causes: (domain: DomainDescription) => readonly CauseName[];
   /** Of a failure; its text becomes the exit record's. */
   readonly failed: CauseName;
+  /**
+   * @param request the XML that was sent, made ready for this host
+   * @throws what ends the start: Error with a sentence, HypervisorError
+   */
+  readonly prepare: (request: DomainDescription) => Promise<PreparedStep>;
 }
 
 /** Boots it, or leaves it before its first instruction where the metadata say `launchPaused`. */
 export function launchStep(hypervisor: Pick<Hypervisor, 'launch'>): StartStep {
-  const isPaused = ({ metadata }: DomainDescription): boolean => metadata?.launchPaused ?? false;
   return {
     internal: 'WaitForLaunch',
-    run: (domain, options) => hypervisor.launch(domain.id, { paused: isPaused(domain) }, options),
-    causes: (domain) => [isPaused(domain) ? 'launched-paused' : 'launched'],
     failed: 'launch-failed',
+    prepare: ({ id, xml, metadata }) => {
+      const paused = metadata?.launchPaused ?? false;
+      return Promise.resolve({
+        xml,
+        facts: {},
+        causes: [paused ? 'launched-paused' : 'launched'],
+        run: (options) => hypervisor.launch(id, { paused }, options),
+      });
+    },
+  };
+}
+
+export function restoreStep(parts: RestoreParts, place: SavedPlace): StartStep {
+  return {
+    internal: 'Restoring state',
+    failed: 'restore-failed',
+    prepare: async (request) => {
+      const { xml, facts, launch } = await prepareRestore(parts, place, request);
+      return { xml, facts, causes: ['restored'], run: launch };
+    },
   };
 }

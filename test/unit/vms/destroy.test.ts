@@ -58,6 +58,27 @@ describe('VM.destroy', () => {
     assert.equal(harness.hypervisor.countCalls('destroy'), 1);
   });
 
+  it('takes the VM over from a verb that hangs, whose late end changes nothing', async () => {
+    const harness = await withVm();
+    const release = harness.hypervisor.hold('suspend');
+    const pausing = harness.run('VM.pause', id);
+    const destroyed = harness.hypervisor.hold('destroy');
+    const destroying = harness.run('VM.destroy', id);
+    await harness.rest();
+    await assert.rejects(harness.run('VM.cont', id), { code: 40, message: /running VM.destroy/ });
+    destroyed();
+    await destroying;
+    assert.equal(harness.registry.size, 0);
+    harness.operations.create({ xml });
+    await harness.rest();
+    release();
+    await assert.rejects(pausing.then(() => Promise.reject(new Error('paused'))));
+    await harness.rest();
+    assert.equal(harness.registry.locks.running(id), undefined);
+    const state = harness.hypervisor.domains.get(id)?.state.state;
+    assert.equal(harness.vm(id).cpuRunning, state === 'running', 'the new VM of that id is as it is');
+  });
+
   it('of an external VM leaves its definition alone', async () => {
     const harness = await withVm({ managed: false });
     await harness.run('VM.destroy', id);
@@ -101,6 +122,7 @@ describe('VM.destroy', () => {
     const harness = await new Harness().start();
     const release = harness.hypervisor.hold('define');
     harness.operations.create({ xml });
+    await harness.rest();
     const destroying = assert.rejects(harness.run('VM.destroy', id), { code: 42, message: /being started/ });
     await harness.clock.advance(60_000);
     await destroying;

@@ -5,16 +5,19 @@ import type { VerbInput, VerbResult } from '../../../src/protocol/verbs.js';
 import { ParamsValidator } from '../../../src/protocol/validation.js';
 import { createMetrics } from '../../../src/util/metrics.js';
 import { silentLogger } from '../../../src/util/log.js';
+import { ImageKeeper } from '../../../src/vms/image-keeper.js';
 import { Jobs } from '../../../src/vms/jobs.js';
 import { MetadataStore } from '../../../src/vms/metadata-store.js';
 import { Operations } from '../../../src/vms/operations.js';
 import type { ServedVerb } from '../../../src/vms/operations.js';
 import { Reconciler } from '../../../src/vms/reconciler.js';
+import { Recorder } from '../../../src/vms/recorder.js';
 import { Registry } from '../../../src/vms/registry.js';
 import type { DomainXmlOptions } from '../../support/fake-domain.js';
 import { FakeFiles } from '../../support/fake-files.js';
 import { FakeImages } from '../../support/fake-images.js';
 import { FakeHypervisor } from '../../support/fake-hypervisor.js';
+import { FakeLaunchFiles } from '../../support/fake-launch-files.js';
 import { ManualClock, settle } from '../../support/manual-clock.js';
 
 const params = new ParamsValidator();
@@ -32,6 +35,7 @@ export class Harness {
   readonly reconciler: Reconciler;
   readonly jobs: Jobs;
   readonly files = new FakeFiles();
+  readonly host = new FakeLaunchFiles();
   readonly images = new FakeImages();
   /** The host, which goes down when a test says so. */
   readonly hostShutdown = {
@@ -40,20 +44,30 @@ export class Harness {
     check: () => Promise.resolve(this.hostShutdown.isFound),
   };
   readonly store: MetadataStore;
+  readonly recorder: Recorder;
+  readonly #keeper: ImageKeeper;
   readonly operations: Operations;
 
   constructor(readonly hypervisor = new FakeHypervisor()) {
     const parts = { clock: this.clock, log: silentLogger, metrics: this.metrics, hypervisor };
     this.registry = new Registry({ ...parts, publish: (event) => this.published.push(event) });
     const withRegistry = { ...parts, registry: this.registry };
-    this.reconciler = new Reconciler({ ...withRegistry, hostShutdown: this.hostShutdown });
+    this.#keeper = new ImageKeeper({ registry: this.registry, host: this.host });
+    this.reconciler = new Reconciler({
+      ...withRegistry,
+      hostShutdown: this.hostShutdown,
+      onReady: () => void this.#keeper.allKnown(),
+    });
     this.jobs = new Jobs({ ...parts, publish: (event) => this.published.push(event) });
     this.store = new MetadataStore({ ...parts, vms: this.registry });
+    this.recorder = new Recorder({ ...withRegistry, metadata: this.store });
     this.operations = new Operations({
       ...withRegistry,
       jobs: this.jobs,
       metadata: this.store,
       files: this.files,
+      host: this.host,
+      parallelStarts: 4,
       images: this.images,
       isReady: () => this.reconciler.ready,
     });
@@ -66,6 +80,11 @@ export class Harness {
     await this.rest();
     if (!keepEvents) this.published.length = 0;
     return this;
+  }
+
+  /** As a stop of the agent. */
+  async stop(): Promise<void> {
+    for (const part of [this.reconciler, this.#keeper, this.recorder]) await part.stop();
   }
 
   /** Calls a verb as the API does; what has a default may be left out. */

@@ -51,8 +51,8 @@ describe('stop', () => {
     harness.hypervisor.failNext('listDomains');
     await harness.clock.advance(60_000);
     harness.hypervisor.emit(id, { kind: 'reboot' });
-    await harness.reconciler.stop();
-    await harness.reconciler.stop();
+    await harness.stop();
+    await harness.stop();
     harness.registry.move(id, 'rebooted');
     assert.equal(harness.clock.pendingTimers, 0);
     assert.equal(harness.hypervisor.listenerCount, 0);
