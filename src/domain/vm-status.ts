@@ -139,6 +139,8 @@ function pendingExitAfter(state: VmState, row: Transition): ExitInfo | undefined
       return row.pendingExit.exit;
     case 'drop':
       return pendingExit?.reason === row.pendingExit.reason ? undefined : pendingExit;
+    case 'clear':
+      return undefined;
     case 'replace':
       return pendingExit?.reason === row.pendingExit.reason ? row.pendingExit.exit : pendingExit;
   }

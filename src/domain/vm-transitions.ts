@@ -22,6 +22,7 @@ export interface Transition {
   readonly pendingExit?:
     | { readonly rule: 'set' | 'unless-set'; readonly exit: ExitInfo }
     | { readonly rule: 'drop'; readonly reason: ExitReasonNumber }
+    | { readonly rule: 'clear' }
     | { readonly rule: 'replace'; readonly reason: ExitReasonNumber; readonly exit: ExitInfo };
   /** Of rows that lead to Down. */
   readonly exit?: ExitOf;
@@ -140,6 +141,7 @@ export const transitions = {
     pendingExit: { rule: 'drop', reason: 7 },
   },
   'rebooted-for-good': { to: keeps(alive), pendingExit: order(0, 13) },
+  'kill-failed': { to: keeps(alive), pendingExit: { rule: 'clear' } },
   'paused-too-long': { to: keeps(alive), pendingExit: order(1, 14) },
   'agent-connected': { to: keeps(alive), guestEvent: 'cleared-by-agent' },
   'time-passed': { to: keeps(alive), guestEvent: 'expired' },
@@ -182,6 +184,7 @@ export const transitions = {
   'found-destroyed': down(alive, 0, 6),
   'found-migrated': downForSure(alive, 0, 4),
   'found-saved': downForSure(alive, 0, 5),
+  'found-crashed': down(alive, 1, 2),
   'found-failed': down(alive, 1, 3),
   'found-off': down(alive, 1, 1),
   vanished: down(alive, 1, 9),

@@ -60,16 +60,16 @@ export class PauseLimit {
 
   async #end(id: VmId): Promise<void> {
     const { registry, log } = this.parts;
-    this.#timers.delete(id);
+    const timer = this.#timers.get(id);
     const vm = registry.move(id, 'paused-too-long');
     if (!vm || !isLimited(vm)) return;
     log.warn(
       { vmId: id, name: vm.name },
       'A VM that an I/O error has stopped is ended: resumeBehavior is kill',
     );
-    if (await kill(this.parts, vm, 'paused-too-long')) return;
-    const now = registry.get(id);
-    if (now && isLimited(now) && !this.#timers.has(id)) this.#set(id, RETRY_MS);
+    const killed = await kill(this.parts, vm, 'paused-too-long');
+    // Another timer: it has run and stopped again meanwhile.
+    if (!killed && this.#timers.get(id) === timer) this.#set(id, RETRY_MS);
   }
 
   /** Of a VM that an agent finds paused when it starts: the metadata tell since when. */

@@ -26,9 +26,14 @@ export class FakeSaving implements SaveCalls {
   async save(id: VmId, path: string, how: { readonly xml?: string }): Promise<void> {
     const domain = await this.world.enterActive('saving.save', id, { path, ...how });
     const xml = how.xml ?? domain.live;
-    requireSameDomain(domain, xml);
     const paused = domain.state.state === 'paused';
-    await this.work(id, 'save');
+    try {
+      requireSameDomain(domain, xml);
+      await this.work(id, 'save');
+    } catch (error) {
+      if (!paused) this.world.act(id, 'saveFails');
+      throw error;
+    }
     this.files.set(path, { xml, paused });
     this.world.act(id, paused ? 'savePaused' : 'save');
   }
@@ -60,6 +65,11 @@ export class FakeSaving implements SaveCalls {
   /** Lets a slow job end. */
   finish(id: VmId): void {
     this.#end(id);
+  }
+
+  /** Has a slow job fail, as it does when its QEMU is killed. */
+  fail(id: VmId): void {
+    this.#end(id, failed('operation failed: domain is no longer running'));
   }
 
   /** The domain's job, for as long as it takes. */

@@ -108,7 +108,8 @@ describe('the life of a VM', () => {
     const leaving = after(up, 'shutdown-ordered');
     assert.equal(reportedStatus(leaving, NOW + 299_999), 'Powering down');
     assert.equal(reportedStatus(leaving, NOW + 300_000), 'Up');
-    for (const cause of ['rebooted', 'reset-ordered'] as const) {
+    assert.equal(reportedStatus(after(leaving, 'shutdown-given-up'), NOW), 'Up');
+    for (const cause of ['rebooted', 'reset-ordered', 'reboot-ordered'] as const) {
       assert.equal(reportedStatus(after(up, cause), NOW + 59_999), 'RebootInProgress');
       assert.equal(reportedStatus(after(up, cause), NOW + 60_000), 'Up');
     }
@@ -193,6 +194,36 @@ describe('the exit record', () => {
     ['a save', '0/5', ['save-begun', 'suspended', 'stopped-saved']],
     ['a reboot of a VM that is to be destroyed then', '0/13', ['rebooted-for-good', 'stopped-destroyed']],
     ['a domain that is gone', '1/9', ['vanished']],
+    [
+      'a guest that was asked to end by its host',
+      '1/11',
+      ['shutdown-by-guest', 'host-shuts-down', 'stopped-shutdown'],
+    ],
+    [
+      'an ordered shutdown while the host goes down',
+      '0/6',
+      ['shutdown-ordered', 'shutdown-by-guest', 'host-shuts-down', 'stopped-shutdown'],
+    ],
+    [
+      'a QEMU that is lost after a shutdown that the guest ignored',
+      '1/2',
+      ['shutdown-ordered', 'shutdown-given-up', 'stopped-failed'],
+    ],
+    [
+      'a guest that ends where a reboot took the place of a shutdown',
+      '0/7',
+      ['shutdown-ordered', 'reboot-ordered', 'shutdown-by-guest', 'stopped-shutdown'],
+    ],
+    [
+      'a VM that was paused for too long',
+      '1/14',
+      ['suspended-io-error', 'paused-too-long', 'stopped-destroyed'],
+    ],
+    [
+      'a VM that could not be ended when it rebooted',
+      '1/2',
+      ['rebooted-for-good', 'kill-failed', 'stopped-failed'],
+    ],
     [
       'a guest shutdown that turned out to be a reboot',
       '1/2',

@@ -64,6 +64,26 @@ describe('a lifecycle event', () => {
     });
   }
 
+  it('SHUTDOWN/GUEST while the host goes down was the host, known before or found out in time', async () => {
+    for (const known of ['underWay', 'isFound'] as const) {
+      const harness = await withVm();
+      harness.hostShutdown[known] = true;
+      lifecycle(harness, 'shutdown', 'guest');
+      await harness.rest();
+      lifecycle(harness, 'stopped', 'shutdown');
+      assert.deepEqual([harness.vm(id).exit?.code, harness.vm(id).exit?.reason], [1, 11], known);
+      assert.deepEqual(harness.statuses(), ['Down']);
+    }
+  });
+
+  it('SHUTDOWN/GUEST while the host goes down stays what was ordered before', async () => {
+    const harness = await withVm();
+    harness.hostShutdown.underWay = true;
+    await harness.run('VM.shutdown', id);
+    harness.hypervisor.act(id, 'powerOff');
+    assert.deepEqual([harness.vm(id).exit?.code, harness.vm(id).exit?.reason], [0, 6]);
+  });
+
   it('that does not say what became of the VM has its state read', async () => {
     const harness = await withVm();
     const domain = harness.hypervisor.domains.get(id)!;
@@ -149,6 +169,8 @@ describe('other events', () => {
     harness.hypervisor.emit(id, { kind: 'reboot' });
     await harness.rest();
     assert.equal(harness.status(id), 'Up');
+    harness.hypervisor.act(id, 'kill');
+    assert.equal(harness.vm(id).exit?.reason, 2, 'its end has nothing to do with that reboot');
   });
 
   it('RTC change, graphics and watchdog become facts of the VM without an event', async () => {
@@ -216,6 +238,8 @@ describe('other events', () => {
     { kind: 'metadata-change', uri: 'http://ovirt.org/vm/1.0' },
     { kind: 'block-job', disk: 'vda', type: 'commit', status: 'completed' },
     { kind: 'tunable', values: {} },
+    { kind: 'agent-lifecycle', state: 'connected' },
+    { kind: 'agent-lifecycle', state: 'disconnected' },
   ] as const;
   for (const event of ofDevices) {
     it(`${event.kind} has the XML read again`, async () => {
@@ -226,14 +250,6 @@ describe('other events', () => {
       assert.equal(harness.hypervisor.countCalls('describe') - before, 1);
     });
   }
-
-  it('a guest agent that connects ends Powering up', async () => {
-    const harness = await withVm();
-    harness.hypervisor.emit(id, { kind: 'reboot' });
-    harness.hypervisor.emit(id, { kind: 'agent-lifecycle', state: 'disconnected' });
-    harness.hypervisor.emit(id, { kind: 'agent-lifecycle', state: 'connected' });
-    assert.deepEqual(harness.statuses(), ['RebootInProgress', 'Up']);
-  });
 
   it('of a tuned scheduler have it read', async () => {
     const harness = await withVm();
