@@ -12,6 +12,7 @@ import { parseLibvirtUri } from './libvirt/uri.js';
 import { assertSafeEndpoint, parseEndpoint } from './transport/endpoints.js';
 import type { LogLevel } from './util/log.js';
 import { packageRoot, packageVersion } from './util/package-root.js';
+import type { PollPeriods } from './vms/guest-agent/schedule.js';
 
 export interface Config {
   readonly uri: string;
@@ -26,6 +27,7 @@ export interface Config {
   readonly commandTimeoutSec: number;
   readonly compareSec: number;
   readonly balloonStatsPeriodSec: number;
+  readonly guestAgentPollSec: PollPeriods;
   readonly parallelStarts: number;
   readonly stateDir: string;
   readonly shardSize: number;
@@ -55,7 +57,7 @@ export class HelpShown extends Error {
 }
 
 interface ConfigProperty {
-  readonly type: 'string' | 'number' | 'integer' | 'boolean' | 'array';
+  readonly type: 'string' | 'number' | 'integer' | 'boolean' | 'array' | 'object';
   readonly default: unknown;
   readonly description: string;
   readonly 'x-env'?: string;
@@ -119,6 +121,8 @@ class Gathered {
     const ajv = new Ajv({
       allErrors: true,
       coerceTypes: true,
+      // Members of an object that are left out.
+      useDefaults: true,
       keywords: ['x-env', 'x-flag', 'x-unit'],
       strict: true,
       validateSchema: false,

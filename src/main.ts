@@ -34,6 +34,7 @@ import { createLogger, type Logger } from './util/log.js';
 import { createMetrics } from './util/metrics.js';
 import { packageVersion } from './util/package-root.js';
 import { systemClock as clock } from './util/time.js';
+import { GuestAgentPoller } from './vms/guest-agent/poller.js';
 import { ImageKeeper } from './vms/image-keeper.js';
 import { Jobs } from './vms/jobs.js';
 import { MetadataStore } from './vms/metadata-store.js';
@@ -136,6 +137,12 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     onMonitorHealth: (id, responsive) => registry.setMonitorResponsive(id, responsive),
     ...part('sampler'),
   });
+  const guestAgents = new GuestAgentPoller({
+    hypervisor,
+    registry,
+    periods: config.guestAgentPollSec,
+    ...part('guest-agents'),
+  });
   const operations = new Operations({
     hypervisor,
     registry,
@@ -193,7 +200,19 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     services: [
       ...source.services,
       onStop(() => workers.stop()),
-      ...[fanOut, recorder, images, hypervisor, reconciler, jobs, operations, sampler, hostFacts, listener],
+      ...[
+        fanOut,
+        recorder,
+        images,
+        hypervisor,
+        reconciler,
+        jobs,
+        operations,
+        sampler,
+        guestAgents,
+        hostFacts,
+        listener,
+      ],
     ],
     listener,
     health,

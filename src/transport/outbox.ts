@@ -10,6 +10,8 @@
  * and because `ws` without compression writes at once too, so both keep their order.
  */
 
+import type { ByteBudget } from './byte-budget.js';
+
 /** The part of `ws` that is used. */
 export interface Wire {
   readonly bufferedAmount: number;
@@ -39,6 +41,8 @@ export class Outbox {
   #messages: Message[] = [];
   #queuedBytes = 0;
   #flushedBytes = 0;
+  /** What of this outbox is counted in the budget. */
+  #counted = 0;
   #pumpDue = false;
 
   constructor(
@@ -46,6 +50,7 @@ export class Outbox {
     private readonly socket: RawSocket,
     /** After bytes have left for the kernel. */
     private readonly onFlushed: () => void,
+    private readonly budget?: Pick<ByteBudget, 'add'>,
   ) {}
 
   /** Bytes that the kernel has not taken yet. */
@@ -69,18 +74,36 @@ export class Outbox {
     const join = pieces.length > 1 && bytes <= COALESCE_BYTES;
     this.#messages.push({ pieces: join ? [Buffer.concat(pieces, bytes)] : pieces, bytes });
     this.#queuedBytes += bytes;
+    this.#schedulePump();
+    // Last, since it may end this session.
+    this.#count(bytes);
+  }
+
+  /** Forgets what was not handed to the socket. */
+  clear(): void {
+    this.#count(-this.#queuedBytes);
+    this.#messages = [];
+    this.#queuedBytes = 0;
+  }
+
+  /** The socket is gone, and with it what it held. */
+  close(): void {
+    this.clear();
+    this.#count(-this.#counted);
+  }
+
+  #count(bytes: number): void {
+    this.#counted += bytes;
+    this.budget?.add(bytes);
+  }
+
+  #schedulePump(): void {
     if (this.#pumpDue) return;
     this.#pumpDue = true;
     process.nextTick(() => {
       this.#pumpDue = false;
       this.#pump();
     });
-  }
-
-  /** Forgets what was not handed to the socket. */
-  clear(): void {
-    this.#messages = [];
-    this.#queuedBytes = 0;
   }
 
   #pump(): void {
@@ -110,6 +133,7 @@ export class Outbox {
   /** A failed send needs no care here: the socket's close follows and ends the session. */
   #flushed(bytes: number, error: Error | null | undefined): void {
     if (error) return;
+    this.#count(-Math.min(bytes, this.#counted));
     this.#flushedBytes += bytes;
     if (this.#messages.length > 0) this.#pump();
     this.onFlushed();

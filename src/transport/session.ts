@@ -10,13 +10,15 @@
  */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import type { EventPosition, HandleMessage, Peer, Subscription } from '../api/peer.js';
+import type { HandleMessage } from '../api/peer.js';
 import type { Logger } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
+import type { ByteBudget } from './byte-budget.js';
 import { EventFeed } from './event-feed.js';
 import type { FanOut, PublishedEvent } from './fan-out.js';
 import { Outbox } from './outbox.js';
+import { RequestPeer } from './request-peer.js';
 
 export const sessionStates = ['open', 'draining', 'closed'] as const;
 export type SessionState = (typeof sessionStates)[number];
@@ -50,6 +52,7 @@ export interface SessionOptions {
   readonly name: string;
   readonly handle: HandleMessage;
   readonly fanOut: FanOut;
+  readonly budget: ByteBudget;
   readonly limits: SessionLimits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -81,7 +84,7 @@ export class Session {
 
   constructor(private readonly options: SessionOptions) {
     this.#ws = options.ws;
-    this.#outbox = new Outbox(options.ws, options.socket, () => this.#afterFlush());
+    this.#outbox = new Outbox(options.ws, options.socket, () => this.#afterFlush(), options.budget);
     this.#feed = new EventFeed(options.fanOut, {
       event: (event) => this.#queueEvent(event),
       lost: () => this.#overflow('events were lost before delivery began'),
@@ -99,6 +102,17 @@ export class Session {
 
   get name(): string {
     return this.options.name;
+  }
+
+  /** Bytes that the peer has still to take. */
+  get unsentBytes(): number {
+    return this.#outbox.unsentBytes;
+  }
+
+  /** All sessions together hold more than they may, and this one the most. */
+  giveWay(): void {
+    if (this.#state === 'open')
+      this.#overflow('all clients together read too slowly, and this one the slowest');
   }
 
   /** Once per ping interval: asks for a sign of life, and ends a session that gave none. */
@@ -164,7 +178,9 @@ export class Session {
   }
 
   #admits(): boolean {
-    return this.#inFlight < this.options.limits.maxInFlight && this.#outbox.unsentBytes <= this.#bound() / 2;
+    const { unsentBytes } = this.#outbox;
+    if (unsentBytes > 0 && this.options.budget.crowded) return false;
+    return this.#inFlight < this.options.limits.maxInFlight && unsentBytes <= this.#bound() / 2;
   }
 
   #bound(): number {
@@ -240,35 +256,10 @@ export class Session {
     if (!this.#move('closed')) return;
     this.#cancelDrainTimer?.();
     this.#feed.unsubscribe();
-    this.#outbox.clear();
+    this.#outbox.close();
     this.#waiting = [];
     this.options.metrics.sessions_closed_total.inc({ reason: this.#closeReason });
     this.options.log.info({ peer: this.options.name, reason: this.#closeReason }, 'session closed');
     this.options.onClosed(this);
-  }
-}
-
-/** The peer as one request sees it, so that delivery begins with the reply to that request and not to another. */
-class RequestPeer implements Peer {
-  readonly #subscribed: (() => void)[] = [];
-
-  constructor(
-    readonly name: string,
-    private readonly feed: EventFeed,
-  ) {}
-
-  subscribe(resume?: EventPosition): Subscription {
-    const { subscription, answered } = this.feed.subscribe(resume);
-    this.#subscribed.push(answered);
-    return subscription;
-  }
-
-  unsubscribe(): boolean {
-    return this.feed.unsubscribe();
-  }
-
-  /** The request's reply is in the queue, or there is none. */
-  answered(): void {
-    for (const answered of this.#subscribed) answered();
   }
 }

@@ -14,6 +14,7 @@ import type { Service } from '../util/lifecycle.js';
 import { RateLimiter, type Logger } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
+import { ByteBudget } from './byte-budget.js';
 import { assertSafeEndpoint, formatEndpoint, type Endpoint } from './endpoints.js';
 import type { FanOut } from './fan-out.js';
 import { HttpServer, loadTls, type TlsFiles } from './http-server.js';
@@ -22,6 +23,8 @@ import { CloseCode, Session, type SessionLimits } from './session.js';
 
 export interface ListenerLimits extends SessionLimits {
   readonly maxSessions: number;
+  /** Bound of the unsent bytes of all sessions together. */
+  readonly maxTotalQueueBytes: number;
   /** Longest message of a client, bytes. */
   readonly maxMessageBytes: number;
   readonly idlePingMs: number;
@@ -33,6 +36,7 @@ export const defaultLimits: ListenerLimits = {
   maxMessageBytes: 1024 * 1024,
   maxInFlight: 32,
   maxQueueBytes: 64 * 1024 * 1024,
+  maxTotalQueueBytes: 512 * 1024 * 1024,
   idlePingMs: 20_000,
   handshakeTimeoutMs: 10_000,
   drainMs: 1000,
@@ -61,6 +65,7 @@ export class Listener implements Service {
   readonly #limits: ListenerLimits;
   readonly #warnings: RateLimiter;
   readonly #sessions = new Set<Session>();
+  readonly #budget: ByteBudget;
   readonly #upgrader: WebSocketServer;
   #servers: HttpServer[] = [];
   #cancelPings: (() => void) | undefined;
@@ -71,6 +76,7 @@ export class Listener implements Service {
   constructor(private readonly options: ListenerOptions) {
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#warnings = new RateLimiter(options.clock);
+    this.#budget = new ByteBudget(this.#limits.maxTotalQueueBytes, () => this.#relieve());
     this.#upgrader = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -119,6 +125,15 @@ export class Listener implements Service {
       session.drain(CloseCode.goingAway, 'the agent is stopping', 'shutdown');
     if (this.#sessions.size > 0) await allClosed;
     await Promise.all(this.#servers.map((server) => server.close()));
+  }
+
+  /** Ends the session that holds the most, so that the others go on. */
+  #relieve(): void {
+    let most: Session | undefined;
+    for (const session of this.#sessions) {
+      if (session.state === 'open' && session.unsentBytes > (most?.unsentBytes ?? 0)) most = session;
+    }
+    most?.giveWay();
   }
 
   /** Connections that are no sessions yet are bounded too; they get time, not memory. */
@@ -196,8 +211,9 @@ export class Listener implements Service {
       if (this.#sessions.size === 0) this.#onAllClosed?.();
     };
     const limits = this.#limits;
+    const budget = this.#budget;
     this.#sessions.add(
-      new Session({ ws, socket, name, handle, fanOut, limits, clock, log, metrics, onClosed }),
+      new Session({ ws, socket, name, handle, fanOut, budget, limits, clock, log, metrics, onClosed }),
     );
     metrics.sessions.set(this.#sessions.size);
     log.info({ peer: name }, 'session opened');

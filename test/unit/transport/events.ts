@@ -16,7 +16,12 @@ export function statusEvent(
   notifyTime = 1000,
 ): AgentEvent {
   const id = vmId(vm);
-  return { topic: `|virt|VM_status|${id}`, vmId: id, params: { [id]: { status: 'Up', ...payload } }, notifyTime };
+  return {
+    topic: `|virt|VM_status|${id}`,
+    vmId: id,
+    params: { [id]: { status: 'Up', ...payload } },
+    notifyTime,
+  };
 }
 
 export interface FanOutFixture {

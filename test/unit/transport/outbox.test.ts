@@ -64,6 +64,20 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 const MiB = 1024 * 1024;
 
 describe('the outbox', () => {
+  it('counts in the budget what was pushed and neither sent, forgotten nor lost with the socket', () => {
+    const wire = new FakeWire();
+    let counted = 0;
+    const outbox = new Outbox(wire, wire, () => undefined, { add: (bytes) => (counted += bytes) });
+    outbox.push([Buffer.alloc(10)]);
+    outbox.push([Buffer.alloc(20_000), Buffer.alloc(5)]);
+    assert.equal(counted, 20_015);
+    outbox.clear();
+    assert.equal(counted, 0);
+    outbox.push([Buffer.alloc(7)]);
+    outbox.close();
+    assert.equal(counted, 0);
+  });
+
   it('sends all that one turn queued under one cork', async () => {
     const wire = new FakeWire();
     const outbox = new Outbox(wire, wire, () => undefined);

@@ -222,6 +222,37 @@ describe('a session', () => {
     assert.equal(await metric(/sessions_closed_total\{reason="overflow"\} (\d+)/), '1');
   });
 
+  it('lets many slow readers cost no more than the common bound: the slowest goes, the others are served', async () => {
+    agent = await startAgent(echo, {
+      ...unix,
+      limits: { maxQueueBytes: 8 * MiB, maxTotalQueueBytes: 4 * MiB },
+    });
+    const reader = await agent.connect();
+    reader.send('subscribe');
+    await reader.received(1);
+    const slow: TestClient[] = [];
+    for (let n = 0; n < 4; n++) {
+      const client = await agent.connect();
+      client.send('subscribe');
+      await client.received(1);
+      client.ws.pause();
+      slow.push(client);
+    }
+    const payload = { text: 'x'.repeat(100 * KiB) };
+    for (let n = 1; n <= 60; n++) {
+      agent.fanOut.publish(statusEvent(1, payload));
+      await reader.received(n + 1);
+    }
+    for (const client of slow) client.ws.resume();
+    const codes = (await Promise.all(slow.map(({ closed }) => Promise.race([closed, settle(2000)])))).map(
+      (end) => (end ? end.code : undefined),
+    );
+    assert.ok(codes.includes(1013), `no slow reader was closed: ${String(codes)}`);
+    assert.equal(reader.messages.length, 61);
+    reader.send('still there?');
+    assert.equal((await reader.received(62)).at(-1), 'still there?');
+  });
+
   it('ends a session that never reads the reason', async () => {
     agent = await startAgent(echo, { ...unix, limits: { maxQueueBytes: MiB } });
     const client = await agent.connect();
