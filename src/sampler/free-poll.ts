@@ -35,9 +35,10 @@ export class FreePoll {
    *
    * @param ids of the VMs that are wanted
    * @param all true where these are all VMs: then no list need be sent
+   * @returns false where nothing was asked
    */
-  async run(ids: readonly VmId[], all: boolean, cycle: FreeCycle): Promise<void> {
-    if (ids.length === 0 || (all && this.#inFlight)) return;
+  async run(ids: readonly VmId[], all: boolean, cycle: FreeCycle): Promise<boolean> {
+    if (ids.length === 0 || (all && this.#inFlight)) return false;
     if (all) this.#inFlight = true;
     try {
       if (all && ids.length <= UNCUT_VMS) await this.#call(undefined, cycle);
@@ -45,6 +46,7 @@ export class FreePoll {
     } finally {
       if (all) this.#inFlight = false;
     }
+    return true;
   }
 
   async #call(ids: readonly VmId[] | undefined, cycle: FreeCycle): Promise<void> {

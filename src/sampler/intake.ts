@@ -34,11 +34,13 @@ export class Intake {
       /** A VM whose monitor gave no sample for so long is reported as not responding. */
       readonly commandTimeoutMs: number;
       readonly onMonitorHealth: (id: VmId, responsive: boolean) => void;
+      /** A VM in quarantine gave a good sample. */
+      readonly recovered: (tracked: TrackedVm) => void;
     },
   ) {}
 
   async acceptFree(batch: StatsBatch, stampMs: number, cycle: Cycle): Promise<void> {
-    if (this.#isLate(cycle)) return;
+    if (this.#isLate(cycle.deadlineMs)) return;
     await this.parts.turns.run(batch.vmCount, ROWS_PER_TURN, (from, to) => {
       for (let row = from; row < to; row++) {
         const tracked = this.parts.tracked.get(batch.vmIds[row]!);
@@ -50,15 +52,16 @@ export class Intake {
     });
   }
 
-  async acceptBacked(batch: StatsBatch, stampMs: number, cycle: Cycle): Promise<void> {
-    if (this.#isLate(cycle)) return;
+  /** @param untilMs when the answer was due, monotonic */
+  async acceptBacked(batch: StatsBatch, stampMs: number, cycle: Cycle, untilMs: number): Promise<void> {
+    if (this.#isLate(untilMs)) return;
     await this.parts.turns.run(batch.vmCount, RECORDS_PER_TURN, (from, to) => {
       for (let row = from; row < to; row++) {
         const tracked = this.parts.tracked.get(batch.vmIds[row]!);
         if (!tracked || stampMs < tracked.sinceMs) continue;
         if (tracked.samples.pushBacked(batch, row, stampMs) === 'good') {
           tracked.lastGoodMs = stampMs;
-          tracked.suspect = false;
+          if (tracked.quarantine) this.parts.recovered(tracked);
           this.report(tracked, true);
         }
         tracked.cycle = cycle.number;
@@ -67,9 +70,17 @@ export class Intake {
     });
   }
 
+  /** Of VMs in quarantine: their CPU time, which needs no monitor. Their records are rendered at the end of the cycle. */
+  acceptCpu(batch: StatsBatch, stampMs: number): void {
+    for (let row = 0; row < batch.vmCount; row++) {
+      const tracked = this.parts.tracked.get(batch.vmIds[row]!);
+      if (tracked && stampMs >= tracked.sinceMs) tracked.samples.pushCpu(batch, row, stampMs);
+    }
+  }
+
   /** After the deadline figures are as old as the next cycle's would be young: the answer is dropped. */
-  #isLate(cycle: Cycle): boolean {
-    const late = this.parts.clock.nowMs() > cycle.deadlineMs;
+  #isLate(untilMs: number): boolean {
+    const late = this.parts.clock.nowMs() > untilMs;
     if (late) this.parts.metrics.sampler_dropped_batches_total.inc();
     return late;
   }
@@ -84,19 +95,20 @@ export class Intake {
   }
 
   /**
-   * Reports VMs whose monitor has been silent for too long, and forgets figures of that age.
+   * Reports VMs whose monitor has been silent for too long, and forgets figures of that age; those in quarantine keep
+   * what they told last.
    *
    * @param openSinceMs since when the hypervisor can be asked: silence before is not the VM's
-   * @returns how many VMs are late
+   * @returns how many VMs are late; those in quarantine are not counted
    */
   judgeAges(cycle: Cycle, openSinceMs: number): number {
     const nowMs = this.parts.clock.nowMs();
     const oldestMs = nowMs - this.parts.commandTimeoutMs;
     let late = 0;
     for (const tracked of cycle.vms) {
-      tracked.samples.expire(oldestMs);
+      tracked.samples.expire(oldestMs, tracked.quarantine !== undefined);
       if (tracked.lastGoodMs >= cycle.startMs || !isActive(tracked.vm)) continue;
-      late++;
+      if (!tracked.quarantine) late++;
       const silentSinceMs = Math.max(tracked.lastGoodMs, openSinceMs);
       if (silentSinceMs <= oldestMs && isMonitorable(tracked.vm)) this.report(tracked, false);
     }

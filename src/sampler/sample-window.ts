@@ -93,6 +93,11 @@ export class VmSamples {
     return 'good';
   }
 
+  /** Takes a row that has only CPU times. */
+  pushCpu(batch: StatsBatch, row: number, stampMs: number): void {
+    if (!Number.isNaN(batch.scalars[row * SCALARS + Scalar.cpuTime]!)) this.cpu.push(batch, row, stampMs);
+  }
+
   clear(): void {
     this.net.clear();
     this.cpu.clear();
@@ -100,11 +105,14 @@ export class VmSamples {
     this.vcpuCount = NaN;
   }
 
-  /** @param stampMs samples taken before it are forgotten */
-  expire(stampMs: number): void {
+  /**
+   * @param stampMs samples taken before it are forgotten
+   * @param keepMonitor but not those that came by the monitor
+   */
+  expire(stampMs: number, keepMonitor: boolean): void {
     this.net.expire(stampMs);
     this.cpu.expire(stampMs);
-    this.monitor.expire(stampMs);
+    if (!keepMonitor) this.monitor.expire(stampMs);
   }
 }
 

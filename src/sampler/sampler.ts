@@ -1,103 +1,73 @@
 /**
- * The sampling cycle. How it works:
+ * The sampler: begins cycles and keeps them coming. What a cycle does is in cycle-runner.ts.
  *
- * 1. At start, then each period at a fixed rate, and shortly after a VM began to run (for that VM), a cycle begins.
- * 2. One bulk call without monitors (state, NICs) for all; then, or beside it if it is slow, the monitor-backed groups
- *    (CPU, memory, disks) in shards (backed-poll.ts). Each call is stamped before it is made.
- * 3. As each answer comes, its rows go into the VMs' windows, and the records of those VMs are rendered, a few per turn
- *    of the event loop (turns.ts).
- * 4. At the end the VMs that were not in any answer are rendered too, the ages of samples are judged, and the
- *    snapshot's pages are joined ahead of the readers.
+ * A cycle begins at start, then each period at a fixed rate, and shortly after a VM began to run (for that VM).
  *
- * It never waits for a stuck domain longer than half a period, never overlaps calls for one VM, and does not judge VMs
- * while the hypervisor is away: the records then stay as they are and their age shows.
+ * The promise: one frozen QEMU, one hung disk or a hundred of them cost no healthy VM a sample. It never waits for a
+ * stuck domain longer than half a period, and leaves it alone afterwards (quarantine.ts); it does not judge VMs while
+ * the hypervisor is away: the records then stay as they are and their age shows.
+ *
+ * A programming error does not end sampling: whatever a cycle throws is counted, logged and shown in health, and the
+ * sampler begins anew after a sixteenth of a period, then an eighth and so on, if the next tick does not come first.
  */
-import type { Hypervisor } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
-import type { StatsSnapshot, VmSource } from '../domain/vm.js';
+import type { StatsSnapshot } from '../domain/vm.js';
 import type { Service } from '../util/lifecycle.js';
-import { RateLimiter, type Logger } from '../util/log.js';
-import type { Metrics } from '../util/metrics.js';
-import type { Clock } from '../util/time.js';
-import { BackedPoll } from './backed-poll.js';
-import { FreePoll } from './free-poll.js';
-import { Intake, type Cycle } from './intake.js';
-import { defaultShardSize } from './shards.js';
-import { TrackedVms, type TrackedVm } from './tracked-vms.js';
-import { Turns } from './turns.js';
+import { RateLimiter } from '../util/log.js';
+import { assembleSampler, type SamplerOptions, type SamplerPieces } from './assembly.js';
+import type { QuarantinedVm } from './quarantine.js';
+import { MAX_STUCK_CALLS } from './stuck-budget.js';
+import type { TrackedVm } from './tracked-vms.js';
 
-export interface SamplerOptions {
-  readonly hypervisor: Pick<Hypervisor, 'status' | 'stats' | 'controlInfo' | 'addListener'>;
-  readonly vms: VmSource;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  readonly periodMs?: number;
-  /** VMs per monitor-backed call; default grows with the number of VMs. */
-  readonly shardSize?: number;
-  /** Monitor-backed calls at a time. */
-  readonly parallelism?: number;
-  /** A VM whose monitor gave no sample for so long is reported as not responding. */
-  readonly commandTimeoutMs?: number;
-  /** Called only when it differs from the VM's `monitorResponsive`. */
-  readonly onMonitorHealth: (id: VmId, responsive: boolean) => void;
+export type { SamplerOptions } from './assembly.js';
+
+/** A VM without a fresh sample for no reason that is known. */
+export interface LateVm {
+  readonly id: VmId;
+  readonly ageMs: number;
+}
+
+/** Errors of our own since a cycle last ended well. */
+export interface SamplerFailure {
+  readonly sinceMs: number;
+  readonly count: number;
+  readonly message: string;
 }
 
 const DEFAULT_PERIOD_MS = 15_000;
-const DEFAULT_PARALLELISM = 4;
-const DEFAULT_COMMAND_TIMEOUT_MS = 60_000;
-/** How long shards' records wait for the monitor-free answer, so as not to be rendered twice. */
-const FREE_GRACE_MS = 1000;
 /** VMs that start together share one extra cycle. */
 const NEWCOMER_DELAY_MS = 1000;
-/** Pages that are joined in one turn of the event loop. */
-const PAGES_PER_TURN = 4;
+/** A sample of this many periods is late: one and a shard's deadline are as it should be. */
+const LATE_PERIODS = 1.5;
+const FIRST_RESTART = 1 / 16;
 
 export class Sampler implements Service {
-  readonly #options: SamplerOptions;
   readonly #periodMs: number;
-  readonly #parallelism: number;
-  readonly #turns = new Turns();
-  readonly #tracked: TrackedVms;
-  readonly #intake: Intake;
-  readonly #free: FreePoll;
-  readonly #backed: BackedPoll;
+  readonly #pieces: SamplerPieces;
   readonly #warnings: RateLimiter;
   readonly #abort = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #newcomers = new Set<VmId>();
   readonly #cancellers: (() => void)[] = [];
   #cancelNewcomers: (() => void) | undefined;
+  #cancelRestart: (() => void) | undefined;
   #cycles = 0;
+  #failure: SamplerFailure | undefined;
   #lastCycle: { readonly endedMs: number; readonly tookMs: number } | undefined;
 
-  constructor(options: SamplerOptions) {
-    this.#options = options;
-    const { clock, hypervisor, metrics, vms } = options;
+  constructor(private readonly options: SamplerOptions) {
     this.#periodMs = options.periodMs ?? DEFAULT_PERIOD_MS;
-    this.#parallelism = options.parallelism ?? DEFAULT_PARALLELISM;
-    this.#warnings = new RateLimiter(clock);
-    const started = (id: VmId): void => this.#expectNewcomer(id);
-    this.#tracked = new TrackedVms({ vms, clock, metrics, turns: this.#turns, started });
-    this.#intake = new Intake({
-      tracked: this.#tracked,
-      turns: this.#turns,
-      clock,
-      metrics,
-      commandTimeoutMs: options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS,
-      onMonitorHealth: options.onMonitorHealth,
-    });
-    this.#free = new FreePoll(hypervisor, clock);
-    this.#backed = new BackedPoll({
-      hypervisor,
-      clock,
-      parallelism: this.#parallelism,
-      shardDeadlineMs: this.#periodMs / 8,
+    this.#warnings = new RateLimiter(options.clock);
+    this.#pieces = assembleSampler(options, {
+      periodMs: this.#periodMs,
+      signal: this.#abort.signal,
+      started: (id) => this.#expectNewcomer(id),
+      failed: (error) => this.#failed(error),
     });
   }
 
   get snapshot(): StatsSnapshot {
-    return this.#tracked.snapshot;
+    return this.#pieces.tracked.snapshot;
   }
 
   /** The last full cycle that ended: when, monotonic ms, and how long it took. */
@@ -105,36 +75,65 @@ export class Sampler implements Service {
     return this.#lastCycle;
   }
 
-  /** Age of the oldest monitor-backed sample of a running or paused VM; 0 without such VMs. */
+  get failure(): SamplerFailure | undefined {
+    return this.#failure;
+  }
+
+  /** Calls that hang in libvirt, and how many may before monitors are not asked any more. */
+  get stuckCalls(): { readonly now: number; readonly max: number } {
+    return { now: this.options.hypervisor.stuckCalls, max: MAX_STUCK_CALLS };
+  }
+
+  /** VMs whose QEMU does not answer and is left alone. */
+  quarantined(): QuarantinedVm[] {
+    return this.#pieces.ward.describe(this.#pieces.tracked.active());
+  }
+
+  /** The oldest first. */
+  late(): LateVm[] {
+    const nowMs = this.options.clock.nowMs();
+    return this.#sampled()
+      .map(({ id, lastGoodMs }) => ({ id, ageMs: nowMs - lastGoodMs }))
+      .filter(({ ageMs }) => ageMs > LATE_PERIODS * this.#periodMs)
+      .sort((a, b) => b.ageMs - a.ageMs);
+  }
+
+  /** Age of the oldest monitor-backed sample of a running or paused VM that is not in quarantine; 0 without any. */
   oldestSampleAgeMs(): number {
-    const nowMs = this.#options.clock.nowMs();
-    return this.#tracked.active().reduce((age, { lastGoodMs }) => Math.max(age, nowMs - lastGoodMs), 0);
+    const nowMs = this.options.clock.nowMs();
+    return this.#sampled().reduce((age, { lastGoodMs }) => Math.max(age, nowMs - lastGoodMs), 0);
   }
 
   /** Takes over the VMs that are known, and begins the first cycle without waiting for it. */
   start(): Promise<void> {
-    const { clock, hypervisor } = this.#options;
-    this.#tracked.start();
-    this.#cancellers.push(
-      clock.every(this.#periodMs, () => this.#tick()),
-      hypervisor.addListener({ connected: () => this.#tick() }),
-    );
-    this.#tick();
+    const { clock, hypervisor } = this.options;
+    this.#pieces.tracked.start();
+    const tick = (): void => this.#guarded(() => this.#tick());
+    this.#cancellers.push(clock.every(this.#periodMs, tick), hypervisor.addListener({ connected: tick }));
+    tick();
     return Promise.resolve();
   }
 
   async stop(): Promise<void> {
     for (const cancel of this.#cancellers.splice(0)) cancel();
     this.#cancelNewcomers?.();
-    this.#tracked.stop();
+    const { tracked, turns, backed } = this.#pieces;
+    tracked.stop();
     this.#abort.abort();
-    await this.#turns.stop();
-    await Promise.all(this.#running);
+    await turns.stop();
+    await Promise.all([...this.#running, backed.idle()]);
+    this.#cancelRestart?.();
+  }
+
+  #sampled(): TrackedVm[] {
+    return this.#pieces.tracked.active().filter(({ quarantine }) => !quarantine);
   }
 
   #tick(): void {
-    const { hypervisor, metrics, log } = this.#options;
-    metrics.sampler_oldest_sample_seconds.set(this.oldestSampleAgeMs() / 1000);
+    const { hypervisor, metrics, log } = this.options;
+    this.#cancelRestart?.();
+    this.#cancelRestart = undefined;
+    this.#measure();
     if (hypervisor.status.state !== 'open') {
       metrics.sampler_ticks_total.inc({ result: 'unavailable' });
       return;
@@ -148,91 +147,73 @@ export class Sampler implements Service {
     this.#cancelNewcomers?.();
     this.#cancelNewcomers = undefined;
     this.#newcomers.clear();
-    this.#begin(this.#tracked.active(), true);
+    this.#begin(this.#pieces.tracked.active(), true);
+  }
+
+  /** Gauges: just before a cycle ages are at their highest. */
+  #measure(): void {
+    const { metrics, hypervisor } = this.options;
+    metrics.sampler_oldest_sample_seconds.set(this.oldestSampleAgeMs() / 1000);
+    metrics.sampler_late_vms.set(this.late().length);
+    metrics.sampler_quarantined_vms.set(this.quarantined().length);
+    metrics.sampler_stuck_calls.set(hypervisor.stuckCalls);
   }
 
   #expectNewcomer(id: VmId): void {
     this.#newcomers.add(id);
-    this.#cancelNewcomers ??= this.#options.clock.after(NEWCOMER_DELAY_MS, () => {
+    const begin = (): void => {
       this.#cancelNewcomers = undefined;
-      const vms = this.#tracked.active().filter((tracked) => this.#newcomers.has(tracked.id));
+      const vms = this.#pieces.tracked.active().filter((tracked) => this.#newcomers.has(tracked.id));
       this.#newcomers.clear();
-      if (vms.length > 0 && this.#options.hypervisor.status.state === 'open') this.#begin(vms, false);
-    });
+      if (vms.length > 0 && this.options.hypervisor.status.state === 'open') this.#begin(vms, false);
+    };
+    this.#cancelNewcomers ??= this.options.clock.after(NEWCOMER_DELAY_MS, () => this.#guarded(begin));
   }
 
   #begin(vms: readonly TrackedVm[], full: boolean): void {
-    const startMs = this.#options.clock.nowMs();
-    const run = this.#cycle({
+    const startMs = this.options.clock.nowMs();
+    const cycle = {
       number: ++this.#cycles,
       startMs,
       deadlineMs: startMs + this.#periodMs / 2,
       vms: vms.filter((tracked) => !tracked.inFlight),
       full,
-    }).catch((error: unknown) => {
-      this.#options.metrics.sampler_ticks_total.inc({ result: 'failed' });
-      this.#options.log.error({ err: error }, 'a sampling cycle failed');
-    });
+    };
+    const run = this.#pieces.runner.run(cycle).then(
+      (endedMs) => {
+        if (endedMs === undefined) return;
+        this.#lastCycle = { endedMs, tookMs: endedMs - startMs };
+        this.#failure = undefined;
+        this.#measure();
+      },
+      (error: unknown) => this.#failed(error),
+    );
     this.#running.add(run);
     void run.then(() => this.#running.delete(run));
   }
 
-  async #cycle(cycle: Cycle): Promise<void> {
-    const { clock, metrics } = this.#options;
-    const common = { deadlineMs: cycle.deadlineMs, signal: this.#abort.signal };
-    const ids = cycle.vms.map(({ id }) => id);
-    const free = this.#free.run(ids, cycle.full, {
-      ...common,
-      accept: (batch, stampMs) => this.#intake.acceptFree(batch, stampMs, cycle),
-    });
-    const grace = delay(clock, FREE_GRACE_MS);
-    const freeOrGrace = Promise.race([free, grace.over]);
-    const size = this.#options.shardSize ?? defaultShardSize(ids.length, this.#parallelism);
+  /** Timers and listeners must not throw: that would end the process. */
+  #guarded(work: () => void): void {
     try {
-      await this.#backed.run(cycle.vms, size, {
-        ...common,
-        number: cycle.number,
-        accept: async (batch, stampMs) => {
-          await freeOrGrace;
-          await this.#intake.acceptBacked(batch, stampMs, cycle);
-        },
-        stuck: (tracked) => this.#intake.report(tracked, false),
-      });
-      await free;
-    } finally {
-      grace.cancel();
+      work();
+    } catch (error) {
+      this.#failed(error);
     }
-    await this.#finish(cycle);
-    metrics.sampler_tick_seconds.observe((clock.nowMs() - cycle.startMs) / 1000);
   }
 
-  async #finish(cycle: Cycle): Promise<void> {
-    const { clock, hypervisor, metrics } = this.#options;
-    if (this.#abort.signal.aborted) return;
-    if (hypervisor.status.state !== 'open') {
-      metrics.sampler_ticks_total.inc({ result: 'unavailable' });
-      return;
-    }
-    const lateVms = this.#intake.judgeAges(cycle, hypervisor.status.sinceMs);
-    metrics.sampler_late_vms_total.inc(lateVms);
-    await this.#intake.renderRest(cycle);
-    const { snapshot } = this.#tracked;
-    await this.#turns.run(snapshot.pageCount, PAGES_PER_TURN, (from, to) => {
-      for (let page = from; page < to; page++) snapshot.join(page);
+  #failed(error: unknown): void {
+    const { clock, log, metrics } = this.options;
+    const { count, sinceMs } = this.#failure ?? { count: 0, sinceMs: clock.nowMs() };
+    this.#failure = { sinceMs, count: count + 1, message: String(error) };
+    metrics.sampler_ticks_total.inc({ result: 'failed' });
+    this.#warnings.run('failed', (swallowed) =>
+      log.error({ err: error, swallowed }, 'a sampling cycle failed; beginning anew'),
+    );
+    if (this.#abort.signal.aborted || this.#cancelRestart) return;
+    const backoffMs = Math.min(1, FIRST_RESTART * 2 ** count) * this.#periodMs;
+    this.#cancelRestart = clock.after(backoffMs, () => {
+      this.#cancelRestart = undefined;
+      if (this.#running.size === 0) this.#guarded(() => this.#tick());
     });
-    this.#tracked.flushTally();
-    if (!cycle.full) return;
-    const endedMs = clock.nowMs();
-    snapshot.finishCycle(endedMs);
-    this.#lastCycle = { endedMs, tookMs: endedMs - cycle.startMs };
-    metrics.sampler_ticks_total.inc({ result: lateVms > 0 ? 'partial' : 'ok' });
   }
-}
-
-function delay(clock: Clock, delayMs: number): { readonly over: Promise<void>; readonly cancel: () => void } {
-  let cancel = (): void => undefined;
-  const over = new Promise<void>((resolve) => {
-    cancel = clock.after(delayMs, resolve);
-  });
-  return { over, cancel };
 }

@@ -5,6 +5,7 @@
  */
 import type { VmId } from '../domain/ids.js';
 import type { Vm, VmSource } from '../domain/vm.js';
+import type { Quarantine } from './quarantine.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import type { ResetTally } from './rates.js';
@@ -26,8 +27,10 @@ export interface TrackedVm {
   lastGoodMs: number;
   /** A monitor-backed call that names it is unanswered. */
   inFlight: boolean;
-  /** It made a call miss its deadline and has not answered since. */
-  suspect: boolean;
+  /** Its QEMU does not answer, and is left alone; see quarantine.ts. */
+  quarantine: Quarantine | undefined;
+  /** How long its monitor-backed answer took lately, ms; 0 while that is not known. */
+  serviceMs: number;
   /** The vcpu group was asked for at least once. */
   vcpuAsked: boolean;
   /** Number of the cycle that rendered its record last. */
@@ -53,6 +56,8 @@ export class TrackedVms {
       readonly turns: Turns;
       /** Called for each VM that began to run. */
       readonly started: (id: VmId) => void;
+      /** Called for each VM that is gone, or runs anew. */
+      readonly ended: (id: VmId) => void;
     },
   ) {}
 
@@ -95,6 +100,7 @@ export class TrackedVms {
     if (!vm) {
       this.#vms.delete(id);
       this.snapshot.delete(id);
+      this.parts.ended(id);
       return;
     }
     const begins = isActive(vm) && !(tracked && isActive(tracked.vm));
@@ -112,7 +118,9 @@ export class TrackedVms {
     tracked.samples.clear();
     tracked.sinceMs = this.parts.clock.nowMs();
     tracked.lastGoodMs = tracked.sinceMs;
-    tracked.suspect = false;
+    tracked.quarantine = undefined;
+    tracked.serviceMs = 0;
+    this.parts.ended(tracked.id);
     tracked.vcpuAsked = false;
   }
 
@@ -147,7 +155,8 @@ function newlyTracked(vm: Vm, nowMs: number): TrackedVm {
     sinceMs: nowMs,
     lastGoodMs: nowMs,
     inFlight: false,
-    suspect: false,
+    quarantine: undefined,
+    serviceMs: 0,
     vcpuAsked: false,
     cycle: 0,
   };

@@ -78,10 +78,32 @@ const table = {
   },
   merges_total: { type: 'counter', help: 'Merges of disk files that have ended', labels: ['result'] },
   guests_left_frozen_total: { type: 'counter', help: 'Guests that could not be thawed' },
+  guest_agent_commands_total: {
+    type: 'counter',
+    help: 'Commands to guest agents, by result: ok, silent, refused (answered with an error), unasked',
+    labels: ['command', 'result'],
+  },
+  guest_agents_silent: { type: 'gauge', help: 'Connected guest agents that did not answer the last command' },
   // sampler
   sampler_ticks_total: { type: 'counter', help: 'Sampling cycles', labels: ['result'] },
   sampler_tick_seconds: { type: 'histogram', help: 'Wall time of one cycle', buckets: seconds },
   sampler_late_vms_total: { type: 'counter', help: 'VM samples not received within a cycle' },
+  sampler_late_vms: {
+    type: 'gauge',
+    help: 'VMs whose sample is older than it should be, without quarantined ones',
+  },
+  sampler_quarantined_vms: { type: 'gauge', help: 'VMs whose QEMU does not answer and is left alone' },
+  sampler_quarantines_total: { type: 'counter', help: 'VMs put into quarantine', labels: ['why'] },
+  sampler_probes_total: { type: 'counter', help: 'Calls that asked a quarantined VM again' },
+  sampler_stuck_calls: { type: 'gauge', help: 'Calls that hang in libvirt, each holding one of its workers' },
+  sampler_withheld_vms_total: {
+    type: 'counter',
+    help: 'VM samples not asked for, because too many calls hang or the VM showed no life',
+  },
+  sampler_skipped_rounds_total: {
+    type: 'counter',
+    help: 'Rounds of monitor-backed calls left out because libvirt as a whole was slow',
+  },
   sampler_dropped_batches_total: { type: 'counter', help: 'Answers dropped because they came too late' },
   sampler_counter_resets_total: { type: 'counter', help: 'Counters that went backwards' },
   sampler_oldest_sample_seconds: { type: 'gauge', help: 'Age of the oldest sample of a running VM' },

@@ -1,0 +1,30 @@
+/**
+ * Whether libvirt as a whole is too slow for statistics. Monitor-backed calls are most of the daemon's work for us: where
+ * even the monitor-free call takes long, a round of them is left out, so that events and verbs come first.
+ *
+ * At most two rounds in a row: the ages of samples stay well below the limit of monitorResponse.
+ */
+const MAX_SKIPS = 2;
+
+export class Pace {
+  #lastFreeMs = 0;
+  #skipped = 0;
+
+  /** @param limitMs from which a monitor-free call counts as slow */
+  constructor(private readonly limitMs: number) {}
+
+  /** How long the monitor-free call took that ended or was given up last, ms. */
+  freeTook(ms: number): void {
+    this.#lastFreeMs = ms;
+  }
+
+  /** Asked once before each round: whether it is to be left out. */
+  skipsRound(): boolean {
+    if (this.#lastFreeMs <= this.limitMs || this.#skipped >= MAX_SKIPS) {
+      this.#skipped = 0;
+      return false;
+    }
+    this.#skipped++;
+    return true;
+  }
+}
