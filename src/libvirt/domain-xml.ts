@@ -98,10 +98,12 @@ function devicesHash(xml: string): string {
   const text = metadataEnd < 0 ? xml : xml.slice(0, metadata) + xml.slice(metadataEnd);
   const start = text.indexOf('<devices>');
   const end = text.lastIndexOf('</devices>');
-  // The agent sets the balloon's period itself: that is no change of the devices.
+  // The agent sets the balloon's period itself, and a guest agent comes and goes: these are no changes of the devices.
   const devices =
     start < 0 || end < start
       ? ''
-      : text.slice(start + '<devices>'.length, end).replaceAll(/\s*<stats period=['"]\d+['"]\s*\/>/g, '');
+      : text
+          .slice(start + '<devices>'.length, end)
+          .replaceAll(/\s*<stats period=['"]\d+['"]\s*\/>| state=['"](?:dis)?connected['"]/g, '');
   return (createHash('sha256').update(devices).digest().readBigUInt64BE(0) >> 1n).toString();
 }

@@ -76,9 +76,8 @@ export class EventHandler {
       'device-added': rereadXml,
       'device-removed': rereadXml,
       'device-removal-failed': nothing,
-      'agent-lifecycle': ({ id, state }) => {
-        if (state === 'connected') registry.move(id, 'agent-connected');
-      },
+      // The XML tells whether the agent's channel is connected; what the agent says is guest-agent/poller.ts's.
+      'agent-lifecycle': rereadXml,
       'disk-change': rereadXml,
       'tray-change': rereadXml,
       'job-completed': ({ id }) => refresher.request(id, 'state'),
