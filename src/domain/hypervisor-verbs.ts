@@ -4,7 +4,7 @@
  * As everywhere in the port a call rejects with a HypervisorError. "Live" means the running domain; what must outlive
  * it goes into the definition as well where the domain is persistent.
  */
-import type { CallOptions } from './hypervisor.js';
+import type { CallOptions } from './call-options.js';
 import type { VmId } from './ids.js';
 
 /** Asks that the guest may ignore; what comes of them is an event. */

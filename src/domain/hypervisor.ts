@@ -6,6 +6,7 @@
  * kind 'timeout', or with 'unavailable' or 'busy' where it was not sent yet; a late answer is counted and dropped.
  */
 import type { Service } from '../util/lifecycle.js';
+import type { CallOptions } from './call-options.js';
 import type { DomainDescription } from './devices.js';
 import type {
   DeviceCalls,
@@ -19,11 +20,7 @@ import type {
 import type { VmId } from './ids.js';
 import type { StatsBatch } from './stats.js';
 
-export interface CallOptions {
-  /** Default: the adapter's per-procedure deadline. */
-  readonly deadlineMs?: number;
-  readonly signal?: AbortSignal;
-}
+export type { CallOptions } from './call-options.js';
 
 /**
  * - unavailable: no connection to the hypervisor now
