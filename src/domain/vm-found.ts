@@ -50,6 +50,9 @@ const shutOffCauses: Readonly<Record<string, CauseName>> = {
   migrated: 'found-migrated',
   saved: 'found-saved',
   failed: 'found-failed',
+  crashed: 'found-crashed',
+  // libvirt ended it itself, since it could not take it over when it was restarted.
+  daemon: 'found-crashed',
 };
 
 const pausedCauses: Readonly<Record<string, readonly CauseName[]>> = {

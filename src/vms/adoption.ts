@@ -8,6 +8,7 @@ import type { DomainDescription, OvirtMetadata } from '../domain/devices.js';
 import type { DomainState } from '../domain/hypervisor.js';
 import type { ExitInfo, PauseCode, Vm } from '../domain/vm.js';
 import { exitMessages } from '../domain/vm-exit.js';
+import type { CauseDetail } from '../domain/vm-status.js';
 import { causesOfFound, isActive, isStarting } from '../domain/vm-found.js';
 import type { Clock } from '../util/time.js';
 import type { Registry } from './registry.js';
@@ -35,8 +36,9 @@ export function isPauseCode(text: string | undefined): text is PauseCode {
 
 /** False for domains that must not be listed as VMs in their present state. */
 function isAdoptable(domain: DomainDescription, state: DomainState): boolean {
-  if (domain.channels.includes(applianceChannel) || isStarting(state)) return false;
-  return domain.metadata !== undefined || isActive(state);
+  if (domain.channels.includes(applianceChannel)) return false;
+  // One that an earlier agent was starting is listed: an engine would start elsewhere what has vanished.
+  return domain.metadata !== undefined || (isActive(state) && !isStarting(state));
 }
 
 /** Makes the record, in place of a Down one, and announces it; undefined where the domain is not to be listed. */
@@ -49,12 +51,14 @@ export function adopt(
   if (!isAdoptable(domain, state)) return undefined;
   const { id, name, metadata } = domain;
   const pauseCode = metadata?.pauseCode;
-  const exit = isActive(state) ? undefined : persistedExit(metadata);
   return registry.add(
     { id, name, external: metadata === undefined, internal: 'WaitForLaunch' },
     {
       causes: causesOfFound(state, job),
-      detail: { ...(isPauseCode(pauseCode) && { pauseCode }), ...(exit && { exit }) },
+      detail: {
+        ...(isPauseCode(pauseCode) && { pauseCode }),
+        ...(!isActive(state) && exitDetail(clock, state, metadata)),
+      },
       facts: {
         domain,
         startedAtMs: startedAtMs(registry, clock, domain),
@@ -71,14 +75,37 @@ function startedAtMs(registry: Registry, clock: Clock, { id, metadata }: DomainD
 }
 
 /**
- * The exit record that was left in the metadata of a domain that is shut off. A reason that is none is not believed: beyond
- * 32 bits it would void an engine's whole poll.
+ * Why a domain is off: what was recorded of its end; else what had been ordered for it, unless it was moved or saved
+ * instead; else libvirt's reason. Where that is none, it is not known to have run since libvirt was started.
  */
-function persistedExit(metadata: OvirtMetadata = {}): ExitInfo | undefined {
-  const { exitCode, exitReason: reason = -1, exitMessage } = metadata;
+function exitDetail(
+  clock: Clock,
+  { reason }: DomainState,
+  metadata: OvirtMetadata = {},
+): Pick<CauseDetail, 'exit' | 'message'> {
+  const { exitCode, exitReason, exitMessage, pendingExitCode, pendingExitReason, startTime = 0 } = metadata;
+  const recorded = exitFrom(exitCode, exitReason, exitMessage);
+  const ordered =
+    reason === 'saved' || reason === 'migrated' ? undefined : exitFrom(pendingExitCode, pendingExitReason);
+  const exit = recorded ?? ordered;
+  if (exit) return { exit };
+  if (reason !== 'unknown') return {};
+  const bootedAtMs = clock.wallMs() - clock.nowMs();
+  return { message: startTime * 1000 < bootedAtMs ? hostRestarted : neverStarted };
+}
+
+const hostRestarted = 'The host was restarted, and the VM ended with it';
+const neverStarted =
+  'The start of the VM was not completed: it was defined, but libvirt knows of no run of it';
+
+/** A reason that is none is not believed: beyond 32 bits it would void an engine's whole poll. */
+function exitFrom(
+  code: number | undefined,
+  reason: number | undefined,
+  message?: string,
+): ExitInfo | undefined {
   const messages: Readonly<Record<number, string>> = exitMessages;
-  const usual = messages[reason];
-  return usual === undefined
-    ? undefined
-    : { code: exitCode === 0 ? 0 : 1, reason, message: exitMessage ?? usual };
+  const usual = messages[reason ?? -1];
+  if (reason === undefined || usual === undefined) return undefined;
+  return { code: code === 0 ? 0 : 1, reason, message: message ?? usual };
 }

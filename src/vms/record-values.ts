@@ -18,18 +18,13 @@ export const noRecord = {
   pauseTime: undefined,
 } as const satisfies MetadataValues;
 
-/** libvirt's own reason of the stop tells these. */
-const toldByHypervisor: ReadonlySet<number> = new Set([ExitReason.userShutdown, ExitReason.hostShutdown]);
-
 /**
  * What the metadata of a VM's domain are to say. A member that is undefined is to be absent; of startTime: to stay.
  * @param pausedSec since when it is paused, monotonic s
  */
 export function recordOf(vm: Vm, pausedSec: number): MetadataValues {
   const { internal, exit, pendingExit, startedAtMs, balloonTargetKiB } = vm;
-  // VM.destroy ends in the exit that libvirt's "destroyed" tells as well.
-  const isPending = pendingExit && internal !== 'Down' && internal !== 'Powering down';
-  const pending = isPending && !toldByHypervisor.has(pendingExit.reason) ? pendingExit : undefined;
+  const pending = internal === 'Down' || isToldByHypervisor(vm) ? undefined : pendingExit;
   const pauseCode = errorPauseCode(vm);
   return {
     exitCode: exit?.code,
@@ -68,6 +63,11 @@ export function changedValues(from: MetadataValues, to: MetadataValues): Metadat
 /** A pause that is not what somebody wanted; any other needs no record, since libvirt tells of it. */
 export function errorPauseCode({ internal, pauseCode }: Vm): string | undefined {
   return internal === 'Paused' && pauseCode !== 'NOERR' ? pauseCode : undefined;
+}
+
+/** libvirt's own reason of the stop will say as much: a guest that ended, and VM.destroy (Powering down). */
+function isToldByHypervisor({ internal, pendingExit }: Vm): boolean {
+  return internal === 'Powering down' || pendingExit?.reason === ExitReason.userShutdown;
 }
 
 /** Of times, less than a millisecond is lost on the way through text and back. */

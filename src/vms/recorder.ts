@@ -86,6 +86,7 @@ export class Recorder implements Service {
   }
 
   #changed(id: VmId, vm: Vm | undefined, before: Vm | undefined): void {
+    const { registry } = this.parts;
     if (vm === undefined || vm.external) {
       this.#entries.delete(id);
       this.#due.delete(id);
@@ -98,8 +99,7 @@ export class Recorder implements Service {
       return;
     }
     // A migration's target has the source's metadata until it ends; what is being destroyed will have none.
-    if (vm.internal === 'Migration Destination') return;
-    if (vm.internal === 'Down' && this.parts.registry.locks.running(id) === 'VM.destroy') return;
+    if (vm.internal === 'Migration Destination' || registry.locks.running(id) === 'VM.destroy') return;
     const entry = this.#entries.get(id) ?? this.#newEntry(vm);
     entry.wanted = recordOf(vm, this.#pausedSec(vm, entry));
     if (!changedValues(entry.has, entry.wanted)) return;

@@ -114,7 +114,8 @@ export class Refresher {
       if (isStale()) return false;
       const vm = registry.get(id);
       if (vm && vm.internal !== 'Down') return this.#repair(vm, found);
-      if (!found || isStarting(found.state) || !(isActive(found.state) || (alsoOff && !vm))) return false;
+      if (!found || (vm && isStarting(found.state))) return false;
+      if (!isActive(found.state) && (vm || !alsoOff)) return false;
       const domain = await hypervisor.describe(id, this.#options);
       return !isStale() && adopt(registry, clock, domain, found) !== undefined;
     } catch (error) {

@@ -42,8 +42,8 @@ describe('a state found at the hypervisor', () => {
     ['migrated', '0/4'],
     ['saved', '0/5'],
     ['failed', '1/3'],
-    ['crashed', '1/1'],
-    ['daemon', '1/1'],
+    ['crashed', '1/2'],
+    ['daemon', '1/2'],
     ['unknown', '1/1'],
   ];
   for (const [reason, exit] of off) {

@@ -84,7 +84,8 @@ export class Harness {
 
   /** As a stop of the agent. */
   async stop(): Promise<void> {
-    for (const part of [this.reconciler, this.#keeper, this.recorder]) await part.stop();
+    const parts = [this.operations, this.reconciler, this.#keeper, this.recorder];
+    for (const part of parts) await part.stop();
   }
 
   /** Calls a verb as the API does; what has a default may be left out. */

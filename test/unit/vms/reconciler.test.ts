@@ -40,10 +40,11 @@ describe('the first pass', () => {
     assert.equal(harness.vm(fakeId(2)).exit?.message, 'as the metadata says');
   });
 
-  it('leaves out libguestfs appliances and domains that are being started', async () => {
+  it('leaves out libguestfs appliances and external domains that are being started', async () => {
     const harness = new Harness();
     harness.hypervisor.addDomain(1, undefined, { channel: 'org.libguestfs.channel.0' });
-    const starting = harness.hypervisor.addDomain(2, { state: 'paused', reason: 'starting-up' });
+    const state = { state: 'paused', reason: 'starting-up' } as const;
+    const starting = harness.hypervisor.addDomain(2, state, { managed: false });
     await harness.start();
     assert.equal(harness.registry.size, 0);
     starting.state = { state: 'running', reason: 'booted' };
