@@ -41,8 +41,14 @@ export function deviceCalls(domains: DomainCalls): DeviceCalls {
         const flags = affect | (force ? DeviceFlag.force : 0);
         await verbs.call('DOMAIN_UPDATE_DEVICE_FLAGS', { ...on(id, flags), xml }, options);
       };
-      if (persist) await domains.liveAndDefined(id, update, options);
-      else await update(AffectFlag.live);
+      if (!persist) return update(AffectFlag.live);
+      try {
+        await domains.liveAndDefined(id, update, options);
+      } catch (error) {
+        // The definition may lack the device; of disks libvirt says so with the code of any invalid argument.
+        if (!isCode(error, ErrorCode.deviceMissing, ErrorCode.invalidArg)) throw error;
+        await update(AffectFlag.live);
+      }
     },
 
     setVcpus(id, count, options) {

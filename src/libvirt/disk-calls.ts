@@ -3,6 +3,7 @@
  * guest takes have the lane of jobs.
  */
 import type { BlockJob, DiskCalls } from '../domain/hypervisor-verbs.js';
+import { withAgent } from './domain-calls.js';
 import type { DomainCalls } from './domain-calls.js';
 import { BlockCommitFlag, BlockJobAbortFlag, blockJobTypes, nameOf, SnapshotFlag } from './enumerations.js';
 
@@ -34,8 +35,11 @@ export function diskCalls(domains: DomainCalls): DiskCalls {
         (atomic ? SnapshotFlag.atomic : 0) |
         (quiesce ? SnapshotFlag.quiesce : 0);
       const request = { ...on(id, flags), xml };
-      if (diskOnly && !quiesce) await verbs.call('DOMAIN_SNAPSHOT_CREATE_XML', request, options);
-      else await jobs.call('DOMAIN_SNAPSHOT_CREATE_XML', request, { deadlineMs: Infinity, ...options });
+      const take = (): Promise<unknown> => {
+        if (diskOnly && !quiesce) return verbs.call('DOMAIN_SNAPSHOT_CREATE_XML', request, options);
+        return jobs.call('DOMAIN_SNAPSHOT_CREATE_XML', request, { deadlineMs: Infinity, ...options });
+      };
+      await (quiesce ? withAgent(take()) : take());
     },
 
     async commit(id, disk, { base, top, active, bandwidth }, options) {

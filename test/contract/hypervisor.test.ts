@@ -1,5 +1,5 @@
 /**
- * The contract of the hypervisor port on the libvirt adapter with a simulated daemon, and on the fake of unit tests.
+ * The contract of the hypervisor port on the libvirt adapter with a simulated daemon.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,8 +12,7 @@ import { silentLogger } from '../../src/util/log.js';
 import { createMetrics } from '../../src/util/metrics.js';
 import { systemClock } from '../../src/util/time.js';
 import { contractXml, qemuTraits } from '../support/contract-bench.js';
-import type { Subject } from '../support/contract-bench.js';
-import { FakeHypervisor } from '../support/fake-hypervisor.js';
+import type { HypervisorTraits, Subject } from '../support/contract-bench.js';
 import { hypervisorContract } from '../support/hypervisor-contract.js';
 
 /** The reply of a call that causes events is here by then. */
@@ -40,6 +39,8 @@ async function simulated(eventDelayMs: number): Promise<Subject> {
   return {
     hypervisor,
     domainXml: (spec) => contractXml(spec, 'qemu', '/images/contract.qcow2'),
+    newPath: (name) => join(folder, name),
+    newImage: (name) => Promise.resolve(`/images/${name}.qcow2`),
     freeze(name) {
       server.hang(name);
       return () => server.release(name);
@@ -55,16 +56,6 @@ async function simulated(eventDelayMs: number): Promise<Subject> {
   };
 }
 
-hypervisorContract('libvirt adapter, simulated daemon', () => simulated(0), qemuTraits);
-hypervisorContract('libvirt adapter, simulated daemon, late events', () => simulated(LATE_MS), qemuTraits);
-
-hypervisorContract(
-  'the fake of unit tests',
-  () =>
-    Promise.resolve({
-      hypervisor: new FakeHypervisor(),
-      domainXml: (spec) => contractXml(spec, 'kvm', '/images/contract.qcow2'),
-      dispose: () => Promise.resolve(),
-    }),
-  { ...qemuTraits, domainType: 'kvm', stats: 'states', options: false, connects: false },
-);
+const traits: HypervisorTraits = { ...qemuTraits, groups: [] };
+hypervisorContract('libvirt adapter, simulated daemon', () => simulated(0), traits);
+hypervisorContract('libvirt adapter, simulated daemon, late events', () => simulated(LATE_MS), traits);

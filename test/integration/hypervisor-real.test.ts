@@ -58,19 +58,28 @@ describe('libvirtd’s QEMU driver', { skip: skipWithoutLibvirt() }, () => {
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), CONTRACT_PREFIX));
-    disk = join(folder, 'vda.qcow2');
     chmodSync(folder, 0o755);
-    await promisify(execFile)('qemu-img', ['create', '-q', '-f', 'qcow2', disk, '8M']);
-    chmodSync(disk, 0o666);
     await removeDomains(CONTRACT_PREFIX);
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
+  let files = 0;
+  const newPath = (name: string): string => join(folder, `${name}-${files++}`);
+  async function newImage(name: string): Promise<string> {
+    const path = newPath(name);
+    await promisify(execFile)('qemu-img', ['create', '-q', '-f', 'qcow2', path, '8M']);
+    chmodSync(path, 0o666);
+    return path;
+  }
+
   async function subject(): Promise<Subject> {
+    disk = await newImage('vda');
     const { relay, hypervisor } = await relayed('qemu+unix:///system');
     return {
       hypervisor,
       domainXml: (spec) => contractXml(spec, 'qemu', disk),
+      newPath,
+      newImage,
       freeze,
       cut: () => cut(relay),
       async dispose() {
@@ -90,6 +99,8 @@ describe('libvirtd’s test driver', { skip: skipWithoutLibvirt() }, () => {
     return {
       hypervisor,
       domainXml: (spec) => contractXml(spec, 'test', '/images/contract.qcow2'),
+      newPath: (name) => `/files/${name}`,
+      newImage: (name) => Promise.resolve(`/images/${name}.qcow2`),
       cut: () => cut(relay),
       async dispose() {
         await relay.dispose();

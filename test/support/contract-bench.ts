@@ -5,6 +5,7 @@
  * Waiting is for what a listener is told, never for time; the limit only ends a test that would wait for ever.
  */
 import assert from 'node:assert/strict';
+import type { DomainDescription } from '../../src/domain/devices.js';
 import { HypervisorError } from '../../src/domain/hypervisor.js';
 import type {
   DomainEvent,
@@ -24,12 +25,26 @@ export interface DomainSpec {
   readonly name: string;
   /** One disk `vda`, one NIC and a memballoon; else none of the suite's interest. */
   readonly devices: boolean;
+  /** XML of further devices. */
+  readonly more?: string;
 }
+
+/** A group of the port's calls. */
+export type Group = 'power' | 'saving' | 'devices' | 'tuning' | 'disks' | 'guest' | 'metadata';
+const allGroups: readonly Group[] = ['power', 'saving', 'devices', 'tuning', 'disks', 'guest', 'metadata'];
 
 /** One implementation of the port, not started, for one test. */
 export interface Subject {
   readonly hypervisor: Hypervisor;
   domainXml(spec: DomainSpec): string;
+  /** Where the hypervisor may write a file that is not there yet. */
+  newPath(name: string): string;
+  /** Path of a new, empty qcow2 image of 8 MiB. */
+  newImage(name: string): Promise<string>;
+  /** Guests answer no requests for their devices. Those of a real QEMU without a system never do on PCI. */
+  keepDevices?(): void;
+  /** A block job of the domain's disk has nothing left to copy. Where it is absent, jobs go on by themselves. */
+  finishJob?(id: VmId, disk: string): void;
   /** The monitor of a running domain answers no more, until the returned function is called. */
   freeze?(name: string): () => void;
   /** The connection to the daemon is lost, and cannot be had again until the returned function is called. */
@@ -59,6 +74,8 @@ export interface HypervisorTraits {
   readonly options: boolean;
   /** It has a daemon to connect to. */
   readonly connects: boolean;
+  /** Groups of calls that it serves. */
+  readonly groups: readonly Group[];
 }
 
 export const qemuTraits: HypervisorTraits = {
@@ -76,6 +93,7 @@ export const qemuTraits: HypervisorTraits = {
   devices: true,
   options: true,
   connects: true,
+  groups: allGroups,
 };
 
 /** libvirt's test driver. */
@@ -86,11 +104,15 @@ export const testDriverTraits: HypervisorTraits = {
   wrongState: 'failed',
   likeQemu: false,
   stats: 'partial',
+  groups: [],
 };
 
 export function contractId(n: number): VmId {
   return `c0de0000-0000-4000-8000-${n.toString(16).padStart(12, '0')}` as VmId;
 }
+
+/** Of a guest agent, which never comes in a guest without a system. */
+export const AGENT_CHANNEL = `<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>`;
 
 /** Never defined by the suite. */
 export const unknownId = contractId(0xdead);
@@ -100,7 +122,11 @@ export const unknownId = contractId(0xdead);
  * same host sets one while a test looks.
  *
  * @param disk path of the disk's image */
-export function contractXml({ id, name, devices }: DomainSpec, type: string, disk: string): string {
+export function contractXml(
+  { id, name, devices, more = '' }: DomainSpec,
+  type: string,
+  disk: string,
+): string {
   const parts = `
     <disk type='file' device='disk'>
       <driver name='qemu' type='qcow2'/><source file='${disk}'/><target dev='vda' bus='virtio'/>
@@ -109,10 +135,10 @@ export function contractXml({ id, name, devices }: DomainSpec, type: string, dis
     <memballoon model='virtio'><stats period='3'/></memballoon>`;
   return `<domain type='${type}'>
   <name>${name}</name><uuid>${id}</uuid>
-  <memory unit='MiB'>16</memory><vcpu>1</vcpu>
+  <memory unit='MiB'>16</memory><vcpu current='1'>2</vcpu>
   <os><type arch='x86_64'>hvm</type></os>
   <features><acpi/></features>
-  <devices>${devices ? parts : ''}</devices>
+  <devices>${devices ? parts : ''}${more}</devices>
 </domain>`;
 }
 
@@ -131,6 +157,13 @@ export async function rejectsWith(
   assert.match(outcome.message, /\w+ \w+/, `${what} says what went wrong`);
   return outcome;
 }
+
+/** Events of a kind. */
+type EventOf<K extends DomainEvent['kind'], E = DomainEvent> = E extends { readonly kind: infer Kinds }
+  ? K extends Kinds
+    ? E
+    : never
+  : never;
 
 export class Bench {
   readonly hypervisor: Hypervisor;
@@ -166,27 +199,27 @@ export class Bench {
     await this.hypervisor.stop().finally(() => this.subject.dispose());
   }
 
-  spec(n: number, devices = false): DomainSpec {
+  spec(n: number, devices = false, more = ''): DomainSpec {
     const id = contractId(n);
     const name = `${CONTRACT_PREFIX}${n}`;
     this.#ids.set(id, name);
-    return { id, name, devices };
+    return { id, name, devices, more };
   }
 
-  xml(n: number, devices = false): string {
-    return this.subject.domainXml(this.spec(n, devices));
+  xml(n: number, devices = false, more = ''): string {
+    return this.subject.domainXml(this.spec(n, devices, more));
   }
 
   /** Defines the n-th domain and waits for the event. */
-  async define(n: number, devices = false): Promise<VmId> {
-    const { id } = await this.hypervisor.define(this.xml(n, devices));
+  async define(n: number, devices = false, more = ''): Promise<VmId> {
+    const { id } = await this.hypervisor.define(this.xml(n, devices, more));
     await this.until(() => this.lifecycle(id).length > 0, `${id} is told as defined`);
     return id;
   }
 
   /** Defines and launches the n-th domain, and waits for the events. */
-  async run(n: number, devices = false): Promise<VmId> {
-    const id = await this.define(n, devices);
+  async run(n: number, devices = false, more = ''): Promise<VmId> {
+    const id = await this.define(n, devices, more);
     await this.does(id, 'launch', { state: 'running', reason: 'booted' });
     return id;
   }
@@ -212,6 +245,25 @@ export class Bench {
     const own = this.#events.filter((event) => event.id === id);
     for (const { domainName } of own) assert.equal(domainName, this.#ids.get(id), 'name in an event');
     return own.flatMap((event) => (event.kind === 'lifecycle' ? [`${event.event} ${event.detail}`] : []));
+  }
+
+  /** All events of a kind of a domain so far. */
+  told<K extends DomainEvent['kind']>(id: VmId, kind: K): EventOf<K>[] {
+    return this.#events.filter((event): event is EventOf<K> => event.id === id && event.kind === kind);
+  }
+
+  /** Resolves with the event of that kind that follows those so far, when it is told. */
+  async next<K extends DomainEvent['kind']>(id: VmId, kind: K, after: number): Promise<EventOf<K>> {
+    await this.until(() => this.told(id, kind).length > after, `a ${kind} event`);
+    const event = this.told(id, kind)[after];
+    assert.ok(event);
+    return event;
+  }
+
+  /** The domain's definition: what it would start from. It is destroyed for that. */
+  async definitionAfterEnd(id: VmId): Promise<DomainDescription> {
+    await this.hypervisor.destroy(id, { graceful: false });
+    return this.hypervisor.describe(id);
   }
 
   /** Waits for as many events as are expected and compares. */

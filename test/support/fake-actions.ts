@@ -47,7 +47,8 @@ export const actions = {
   save: action('shutoff', 'saved', active, ['suspended', 'paused'], ['stopped', 'saved']),
   savePaused: action('shutoff', 'saved', active, ['stopped', 'saved']),
   restore: action('running', 'restored', always, ['started', 'restored'], ['resumed', 'from-snapshot']),
-  restorePaused: action('paused', 'user', always, ['started', 'restored'], ['suspended', 'restored']),
+  restorePaused: action('paused', 'migration', always, ['started', 'restored'], ['suspended', 'restored']),
+  saveFails: action('running', 'save-canceled', running, ['suspended', 'paused'], ['resumed', 'unpaused']),
   snapshotPause: action('paused', 'snapshot', running, ['suspended', 'paused']),
 } as const satisfies Record<string, Action>;
 export type ActionName = keyof typeof actions;

@@ -14,9 +14,11 @@ import {
   makeLive,
   parsedForEdit,
   requireDevice,
+  requireDisk,
   targetOf,
   updateElement,
 } from './fake-xml.js';
+import { describeXml } from './fake-domain.js';
 import type { FakeDomain } from './fake-domain.js';
 import { domainOf, failed, wrongState } from './fake-world.js';
 import type { FakeWorld } from './fake-world.js';
@@ -36,7 +38,7 @@ export class FakeDevices implements DeviceCalls {
     const device = parsedForEdit(xml);
     const target = targetOf(device);
     if (device.name === 'disk' && findDevice(parsedForEdit(domain.live), device)) {
-      throw failed(`operation failed: target ${String(target)} already exists`);
+      throw new HypervisorError('unsupported', `target '${String(target)}' duplicated for disk sources`);
     }
     let alias = '';
     domain.live = edited(domain.live, (live) => {
@@ -81,8 +83,9 @@ export class FakeDevices implements DeviceCalls {
   ): Promise<void> {
     const domain = await this.world.enterActive('devices.update', id, { xml, ...how });
     const given = parsedForEdit(xml);
-    const device = requireDevice(parsedForEdit(domain.live), given);
-    const target = targetOf(device) ?? '';
+    const target = targetOf(given) ?? '';
+    if (given.name === 'disk') requireDisk(parsedForEdit(domain.live), target);
+    requireDevice(parsedForEdit(domain.live), given);
     if (this.lockedTrays.has(target) && !how.force) {
       throw failed(`internal error: unable to execute QEMU command 'eject': Device '${target}' is locked`);
     }
@@ -123,20 +126,23 @@ export class FakeDevices implements DeviceCalls {
   async setMemory(id: VmId, memoryKiB: number): Promise<void> {
     const domain = await this.world.enterActive('devices.setMemory', id, { memoryKiB });
     const live = parsedForEdit(domain.live);
-    if (memoryKiB > Number(live.child('memory')?.text ?? 0)) {
+    if (memoryKiB > describeXml(domain.live).memoryKiB) {
       throw failed('invalid argument: cannot set memory higher than max memory');
     }
     if (!live.child('devices')?.child('memballoon')) {
       throw wrongState('Unable to change memory of active domain without the balloon device');
     }
-    domain.live = edited(domain.live, (each) => (each.ensure('currentMemory').text = String(memoryKiB)));
+    domain.live = edited(domain.live, (each) => {
+      each.ensure('currentMemory').attributes.set('unit', 'KiB');
+      each.ensure('currentMemory').text = String(memoryKiB);
+    });
     this.world.emit(id, { kind: 'balloon-change', actualKiB: memoryKiB });
   }
 
   async screenshot(id: VmId): Promise<Screenshot> {
     const domain = await this.world.enterActive('devices.screenshot', id);
     if (!parsedForEdit(domain.live).child('devices')?.child('video')) {
-      throw new HypervisorError('unsupported', 'there is no screen to take a picture of');
+      throw wrongState('no screens to take screenshot from');
     }
     return { mimeType: 'image/png', data: SCREENSHOT };
   }

@@ -4,12 +4,17 @@
 import { HypervisorError } from '../../src/domain/hypervisor.js';
 import type { BlockJob, DiskCalls, DiskSize } from '../../src/domain/hypervisor-verbs.js';
 import type { VmId } from '../../src/domain/ids.js';
+import type { XmlNodeElement } from '../../src/util/xml-edit.js';
 import { chainOf, edited, parsedForEdit, requireDisk, setChain, targetOf } from './fake-xml.js';
 import type { FakeDomain } from './fake-domain.js';
 import type { FakeGuest } from './fake-guest.js';
 import type { FakeSaving } from './fake-saving.js';
 import { domainOf, failed, wrongState } from './fake-world.js';
 import type { FakeWorld } from './fake-world.js';
+
+function unsupported(what: string): HypervisorError {
+  return new HypervisorError('unsupported', `unsupported configuration: ${what}`);
+}
 
 const GIB = 2 ** 30;
 type LiveDomain = FakeDomain & { live: string };
@@ -57,20 +62,29 @@ export class FakeDisks implements DiskCalls {
     const domain = await this.world.enterActive('disks.snapshot', id, { xml, ...how });
     const disks = parsedForEdit(xml).child('disks')?.children('disk') ?? [];
     const taken = disks.filter((disk) => disk.attribute('snapshot') !== 'no');
-    for (const disk of taken) requireDisk(parsedForEdit(domain.live), disk.attribute('name') ?? '');
+    for (const disk of taken) this.#requireNewImage(domain, disk, how.reuse);
     if (how.quiesce) this.guest.requireAgent(domain);
-    const memory = parsedForEdit(xml).child('memory');
-    const running = domain.state.state === 'running';
-    if (!how.diskOnly && running) this.world.act(id, 'snapshotPause');
-    if (!how.diskOnly && memory?.attribute('snapshot') === 'external') await this.saving.work(id, 'snapshot');
-    for (const disk of taken) {
-      const [path] = chainOf(disk);
-      this.#rechain(domain, disk.attribute('name') ?? '', (chain) => [
-        path ?? `${String(chain[0])}.snap`,
-        ...chain,
-      ]);
+    const pauses = !how.diskOnly && this.world.act(id, 'snapshotPause');
+    try {
+      if (!how.diskOnly) await this.saving.work(id, 'snapshot');
+      for (const disk of taken) {
+        const [path = ''] = chainOf(disk);
+        this.#rechain(domain, disk.attribute('name') ?? '', (chain) => [path, ...chain]);
+      }
+    } finally {
+      if (pauses) this.world.act(id, 'resume');
     }
-    if (!how.diskOnly && running) this.world.act(id, 'resume');
+  }
+
+  #requireNewImage(domain: LiveDomain, disk: XmlNodeElement, reuse: boolean): void {
+    const target = disk.attribute('name') ?? '';
+    const known = parsedForEdit(domain.live).child('devices')?.children('disk') ?? [];
+    const [own] = known.filter((each) => targetOf(each) === target);
+    if (!own) throw unsupported(`no disk named '${target}'`);
+    const [path] = chainOf(disk);
+    if (path === undefined) throw unsupported(`disk '${target}' needs a file for its snapshot`);
+    if (!reuse && chainOf(own).includes(path))
+      throw unsupported(`external snapshot file ${path} already exists`);
   }
 
   async commit(id: VmId, disk: string, how: Commit): Promise<void> {
@@ -81,7 +95,7 @@ export class FakeDisks implements DiskCalls {
       throw failed(`invalid argument: could not find image '${how.base}' beneath '${how.top}' in chain`);
     }
     if (domain.blockJobs.has(disk)) {
-      throw new HypervisorError('unsupported', `disk '${disk}' already in active block job`);
+      throw failed(`block copy still active: disk '${disk}' already in active block job`);
     }
     if ((top === 0) !== how.active) {
       throw failed(`invalid argument: active commit of '${disk}' needs the active flag, and only that`);
@@ -100,7 +114,7 @@ export class FakeDisks implements DiskCalls {
     const domain = await this.world.enterActive('disks.endJob', id, { disk, ...how });
     requireDisk(parsedForEdit(domain.live), disk);
     const job = domain.blockJobs.get(disk);
-    if (!job) throw wrongState(`disk ${disk} does not have an active block job`);
+    if (!job) throw failed(`invalid argument: disk ${disk} does not have an active block job`);
     if (how.pivot && job.type !== 'active-commit') {
       throw wrongState(`job type of disk ${disk} does not support pivot`);
     }

@@ -10,7 +10,7 @@ import type { BlockJob } from '../../src/domain/hypervisor-verbs.js';
 import type { VmId } from '../../src/domain/ids.js';
 import { parseDomainXml } from '../../src/libvirt/domain-xml.js';
 import { xmlElement } from '../../src/util/xml-edit.js';
-import { edited, startedXml } from './fake-xml.js';
+import { edited, parsedForEdit, startedXml } from './fake-xml.js';
 
 export class FakeDomain {
   live: string | undefined;
@@ -39,16 +39,15 @@ export class FakeDomain {
     const was = this.active;
     this.#state = state;
     if (this.active === was) return;
-    this.live = this.active && this.live === undefined ? startedXml(this.xml) : undefined;
+    this.live = this.active ? (this.live ?? startedXml(this.xml)) : undefined;
     delete this.job;
     this.blockJobs.clear();
     this.vcpuQuota = -1;
     this.vcpuPeriod = 100_000;
   }
 
-  /** Starts from this XML instead of the definition. */
-  startWith(xml: string, state: DomainState): void {
-    this.state = state;
+  /** Its next start, which must follow, is from this XML instead of the definition. */
+  startFrom(xml: string): void {
     this.live = startedXml(xml);
   }
 
@@ -133,21 +132,12 @@ function exitOf(
 /** @throws HypervisorError 'failed' for what is no domain */
 export function describeXml(xml: string): DomainDescription {
   try {
-    if (!closesItsTags(xml)) throw new Error('a tag is not closed');
+    parsedForEdit(xml);
     return parseDomainXml(xml);
   } catch (error) {
+    if (error instanceof HypervisorError) throw error;
     throw new HypervisorError('failed', `XML error: ${(error as Error).message}`, { cause: error });
   }
-}
-
-/** What the agent's own parser lets pass. */
-function closesItsTags(xml: string): boolean {
-  const open: string[] = [];
-  for (const [, slash, name = '', empty] of xml.matchAll(/<(\/?)([\w:.-]+)[^>]*?(\/?)>/g)) {
-    if (slash !== '' && open.pop() !== name) return false;
-    if (slash === '' && empty === '') open.push(name);
-  }
-  return open.length === 0;
 }
 
 export const fakeHost: HypervisorHostInfo = {

@@ -47,7 +47,7 @@ export class FakeSaving implements SaveCalls {
     const domain = known ?? new FakeDomain(saved.id, saved.name, undefined);
     if (domain.active) throw wrongState(`domain is already active as '${domain.name}'`);
     this.world.domains.set(domain.id, domain);
-    domain.startWith(how.xml ?? file.xml, domain.state);
+    domain.startFrom(how.xml ?? file.xml);
     this.world.act(domain.id, how.paused ? 'restorePaused' : 'restore');
   }
 

@@ -1,4 +1,5 @@
 /** CPU bandwidth and disk limits of the fake hypervisor. */
+import { HypervisorError } from '../../src/domain/hypervisor.js';
 import type { DiskLimits, TuningCalls } from '../../src/domain/hypervisor-verbs.js';
 import type { VmId } from '../../src/domain/ids.js';
 import { xmlElement } from '../../src/util/xml-edit.js';
@@ -36,7 +37,8 @@ export class FakeTuning implements TuningCalls {
   async setDiskLimits(id: VmId, disk: string, limits: DiskLimits): Promise<void> {
     const domain = await this.world.enterActive('tuning.setDiskLimits', id, { disk, limits });
     for (const name of Object.keys(limits)) {
-      if (!limitNames.includes(name)) throw failed(`argument unsupported: parameter '${name}' not supported`);
+      if (!limitNames.includes(name))
+        throw new HypervisorError('unsupported', `argument unsupported: parameter '${name}' not supported`);
     }
     for (const kind of kinds) {
       const total = limits[`total_${kind}`] ?? 0;
@@ -64,7 +66,9 @@ export class FakeTuning implements TuningCalls {
           ),
         );
     });
-    this.world.emit(id, { kind: 'tunable', values: { 'blkdeviotune.disk': disk, ...limits } });
+    const told = Object.entries(limits).map(([name, value]) => [`blkdeviotune.${name}`, value]);
+    const values = { 'blkdeviotune.disk': disk, ...(Object.fromEntries(told) as DiskLimits) };
+    this.world.emit(id, { kind: 'tunable', values });
   }
 }
 

@@ -12,10 +12,21 @@ let tapNumber = 0;
 /** @throws HypervisorError 'failed' for what is no XML */
 export function parsedForEdit(xml: string): XmlNodeElement {
   try {
+    if (!closesItsTags(xml)) throw new Error('a tag is not closed');
     return parseXmlForEdit(xml);
   } catch (error) {
     throw new HypervisorError('failed', `XML error: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** What the agent's own parser lets pass. */
+function closesItsTags(xml: string): boolean {
+  const open: string[] = [];
+  for (const [, slash, name = '', empty] of xml.matchAll(/<(\/?)([\w:.-]+)[^>]*?(\/?)>/g)) {
+    if (slash !== '' && open.pop() !== name) return false;
+    if (slash === '' && empty === '') open.push(name);
+  }
+  return open.length === 0;
 }
 
 export function edited(xml: string, change: (domain: XmlNodeElement) => void): string {

@@ -2,15 +2,23 @@
  * The contract of the port domain/hypervisor.ts as one suite, run against every implementation. Where they may
  * differ, and only there, their traits say so. Each test has a subject of its own.
  *
- * The sentences are in contract-lifecycle.ts, contract-reading.ts, contract-stats.ts and contract-connection.ts.
+ * The sentences are in contract-lifecycle.ts, contract-reading.ts, contract-stats.ts and contract-connection.ts, and one
+ * file for each group of calls: contract-power.ts ... contract-metadata.ts.
  */
 import { afterEach, beforeEach, describe } from 'node:test';
 import { Bench } from './contract-bench.js';
-import type { HypervisorTraits, Subject } from './contract-bench.js';
+import type { Group, HypervisorTraits, Subject } from './contract-bench.js';
 import { connectionContract } from './contract-connection.js';
+import { devicesContract } from './contract-devices.js';
+import { disksContract } from './contract-disks.js';
+import { guestContract } from './contract-guest.js';
 import { lifecycleContract } from './contract-lifecycle.js';
+import { metadataContract } from './contract-metadata.js';
+import { powerContract } from './contract-power.js';
 import { readingContract } from './contract-reading.js';
+import { savingContract } from './contract-saving.js';
 import { statsContract } from './contract-stats.js';
+import { tuningContract } from './contract-tuning.js';
 
 /** Longer than any one of its waits. */
 const TEST_LIMIT_MS = 60_000;
@@ -44,5 +52,16 @@ export function hypervisorContract(
     readingContract(started, traits);
     statsContract(started, traits);
     connectionContract({ fresh, started }, traits);
+    for (const group of traits.groups) groupContracts[group](started);
   });
 }
+
+const groupContracts: Readonly<Record<Group, (started: () => Promise<Bench>) => void>> = {
+  power: powerContract,
+  saving: savingContract,
+  devices: devicesContract,
+  tuning: tuningContract,
+  disks: disksContract,
+  guest: guestContract,
+  metadata: metadataContract,
+};

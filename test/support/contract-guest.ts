@@ -1,0 +1,41 @@
+/** The contract of guest agents where there is none: calls to one that answers need a guest with a system. */
+import { it } from 'node:test';
+import type { GuestCalls } from '../../src/domain/hypervisor-verbs.js';
+import type { VmId } from '../../src/domain/ids.js';
+import { AGENT_CHANNEL, rejectsWith, unknownId } from './contract-bench.js';
+import type { Bench } from './contract-bench.js';
+
+const calls: Readonly<Record<string, (guest: GuestCalls, id: VmId) => Promise<unknown>>> = {
+  info: (guest, id) => guest.info(id, ['os', 'hostname']),
+  interfaces: (guest, id) => guest.interfaces(id),
+  command: (guest, id) => guest.command(id, { execute: 'guest-ping' }),
+  freeze: (guest, id) => guest.freeze(id),
+  thaw: (guest, id) => guest.thaw(id),
+};
+
+export function guestContract(started: () => Promise<Bench>): void {
+  it('tells that a guest agent is not configured or not connected apart from all else', async () => {
+    const bench = await started();
+    const { guest } = bench.hypervisor;
+    const without = await bench.run(1);
+    const silent = await bench.run(2, false, AGENT_CHANNEL);
+    const stopped = await bench.define(3, false, AGENT_CHANNEL);
+    for (const [name, call] of Object.entries(calls)) {
+      await rejectsWith('agent', call(guest, without), `${name} without a channel`);
+      await rejectsWith('agent', call(guest, silent), `${name} without an agent`);
+      await rejectsWith('invalid-state', call(guest, stopped), `${name} of a stopped domain`);
+      await rejectsWith('no-domain', call(guest, unknownId), `${name} of no domain`);
+    }
+    await bench.does(silent, 'suspend', { state: 'paused', reason: 'user' });
+    await rejectsWith('invalid-state', calls['info']!(guest, silent), 'info of a paused domain');
+  });
+
+  it('sets how long agents may take, of domains that run or not', async () => {
+    const bench = await started();
+    const { guest } = bench.hypervisor;
+    for (const id of [await bench.define(1), await bench.run(2, false, AGENT_CHANNEL)]) {
+      await guest.setAgentTimeout(id, 3);
+    }
+    await rejectsWith('no-domain', guest.setAgentTimeout(unknownId, 3));
+  });
+}
