@@ -17,6 +17,7 @@ import { createDispatcher } from './api/create-dispatcher.js';
 import { HealthReport } from './api/health.js';
 import { ConfigError, HelpShown, hostEnvironment, loadConfig, type Config } from './config.js';
 import { HostFacts } from './host/host-facts.js';
+import { QemuProcesses } from './host/qemu-processes.js';
 import { HostLaunchFiles, untouchedHost } from './host/launch-files.js';
 import { HostShutdown } from './host/host-shutdown.js';
 import { domainXmlWorkers } from './libvirt/domain-xml-many.js';
@@ -134,6 +135,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
     ...(config.shardSize > 0 && { shardSize: config.shardSize }),
     parallelism: config.parallelism,
     commandTimeoutMs: config.commandTimeoutSec * 1000,
+    ...(!source.isSimulated && { processes: new QemuProcesses({ clock }) }),
     onMonitorHealth: (id, responsive) => registry.setMonitorResponsive(id, responsive),
     ...part('sampler'),
   });

@@ -6,23 +6,17 @@ import type { VmSource } from '../domain/vm.js';
 import type { VerbResult } from '../protocol/verbs.js';
 import type { Clock } from '../util/time.js';
 import type { HealthSource } from './call.js';
+import type { Finding } from './finding.js';
+import { samplingFindings, type SamplingState } from './sampling-health.js';
 
 type Health = VerbResult<'Agent.getHealth'>;
 type Problem = Health['problems'][number];
-
-interface Finding {
-  readonly what: string;
-  readonly action: string;
-  readonly sinceMs?: number;
-  /** Concerns one VM only: the host goes on serving. */
-  readonly oneVm?: boolean;
-}
 
 export interface HealthParts {
   readonly hypervisor: () => HypervisorStatus;
   readonly vms: VmSource;
   readonly isReady: () => boolean;
-  readonly sampler: {
+  readonly sampler: SamplingState & {
     /** Of the last cycle that ended: when, monotonic ms, and how long it took. */
     readonly lastCycle: { readonly endedMs: number; readonly tookMs: number } | undefined;
     /** 0 without a VM to sample. */
@@ -132,14 +126,7 @@ export class HealthReport implements HealthSource {
         sinceMs: endedMs,
       };
     }
-    for (const vm of vms.all()) {
-      if (vm.monitorResponsive || vm.internal === 'Down') continue;
-      yield {
-        what: `VM ${vm.name} (${vm.id}) does not answer on its monitor`,
-        action: 'look at its QEMU process and its storage; the other VMs are sampled as before',
-        oneVm: true,
-      };
-    }
+    yield* samplingFindings(sampler, vms, clock);
   }
 }
 

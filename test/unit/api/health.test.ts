@@ -15,7 +15,7 @@ let clock: ManualClock;
 let hypervisor: HypervisorStatus;
 let vms: Vm[];
 let ready: boolean;
-let sampler: { lastCycle: HealthParts['sampler']['lastCycle']; oldestSampleAgeMs: () => number };
+let sampler: { -readonly [K in keyof HealthParts['sampler']]: HealthParts['sampler'][K] };
 let report: HealthReport;
 
 beforeEach(() => {
@@ -23,11 +23,18 @@ beforeEach(() => {
   hypervisor = { state: 'open', sinceMs: clock.nowMs(), uri: 'qemu:///system', readOnly: false };
   vms = [vm(idA), vm(idB)];
   ready = true;
-  sampler = { lastCycle: { endedMs: clock.nowMs(), tookMs: 20 }, oldestSampleAgeMs: () => 2500 };
+  sampler = {
+    lastCycle: { endedMs: clock.nowMs(), tookMs: 20 },
+    oldestSampleAgeMs: () => 2500,
+    failure: undefined,
+    stuckCalls: { now: 0, max: 8 },
+    quarantined: () => [],
+    late: () => [],
+  };
   report = new HealthReport({
     hypervisor: () => hypervisor,
     vms: {
-      get: () => undefined,
+      get: (id) => vms.find((each) => each.id === id),
       all: () => vms.values(),
       get size() {
         return vms.length;
@@ -121,6 +128,66 @@ describe('the health report', () => {
     assert.equal(report.serving, false);
     sampler.lastCycle = undefined;
     assert.equal(health().status, 'degraded');
+  });
+
+  it('says why a VM does not answer, since when, and what is done, and goes on serving', async () => {
+    const sinceMs = clock.nowMs();
+    await clock.advance(30_000);
+    const rest = { sinceMs, lastProbeMs: undefined, nextProbeMs: sinceMs };
+    const nextProbeMs = clock.nowMs() + 10_000;
+    vms = [vm(idA, { monitorResponsive: false }), vm(idB, { monitorResponsive: false })];
+    sampler.lastCycle = { endedMs: clock.nowMs(), tookMs: 20 };
+    sampler.quarantined = () => [
+      { id: idA, why: 'stopped', pid: 123, ...rest },
+      { id: idB, why: 'hung', pid: undefined, ...rest, nextProbeMs },
+    ];
+    const [stopped, hung, ...others] = health().problems;
+    assert.deepEqual(stopped, {
+      what: `VM vm-a (${idA}) does not answer: its QEMU process (pid 123) is stopped`,
+      action:
+        'not asked again until it runs; the other VMs are sampled as before. If nobody debugs it: kill -CONT 123',
+      since: secondsAgo(30),
+    });
+    assert.match(
+      hung!.what,
+      /^VM vm-b .* its monitor is held by a call that its QEMU process does not answer$/,
+    );
+    assert.ok(hung!.action.includes(new Date(clock.wallMs() + 10_000).toISOString()), hung!.action);
+    assert.deepEqual(others, [], 'each VM is named once');
+    assert.equal(report.serving, true);
+  });
+
+  it('tells a blocked QEMU from a stopped one', () => {
+    const at = clock.nowMs();
+    const times = { sinceMs: at, lastProbeMs: at, nextProbeMs: at };
+    sampler.quarantined = () => [{ id: idA, why: 'blocked', pid: 7, ...times }];
+    const [blocked] = health().problems;
+    assert.match(blocked!.what, /its QEMU process \(pid 7\) is blocked in the kernel/);
+    assert.match(blocked!.action, /Look at the storage of its disks/);
+  });
+
+  it('counts late VMs, names the oldest, and goes on serving', () => {
+    sampler.late = () => [
+      { id: idB, ageMs: 61_000 },
+      ...Array.from({ length: 6 }, () => ({ id: idA, ageMs: 40_000 })),
+    ];
+    const [late] = health().problems;
+    assert.equal(late!.what, 'samples of 7 VMs are late');
+    assert.match(late!.action, /the oldest: vm-b \S+ 61 s, .* and 2 more$/);
+    assert.equal(report.serving, true);
+  });
+
+  it('does not serve while sampling fails for an error of its own, or too many calls hang', () => {
+    sampler.stuckCalls = { now: 8, max: 8 };
+    assert.match(health().problems[0]!.what, /^8 calls hang in libvirt/);
+    assert.equal(report.serving, false);
+    sampler.stuckCalls = { now: 7, max: 8 };
+    assert.equal(report.serving, true);
+    sampler.failure = { sinceMs: clock.nowMs(), count: 3, message: 'TypeError: x is undefined' };
+    const [failing] = health().problems;
+    assert.match(failing!.what, /error of the agent's own: TypeError: x is undefined$/);
+    assert.match(failing!.action, /3 times so far/);
+    assert.equal(report.serving, false);
   });
 
   it('names a VM whose monitor does not answer, from when it was seen, and goes on serving', async () => {
