@@ -7,14 +7,17 @@
 import { HypervisorError } from '../../domain/hypervisor.js';
 import type { VmId } from '../../domain/ids.js';
 import { textOf } from '../../util/text.js';
+import { ANSWER_SEC, withPatience } from '../guest-agent/patience.js';
 import { nameOf, operate } from '../operation.js';
 import type { OperationsParts, VmName } from '../operation.js';
 
 type FreezeParts = Pick<OperationsParts, 'hypervisor' | 'registry' | 'clock' | 'log' | 'metrics'>;
 
-/** Writing out what a guest has in memory takes its time; a verb's caller is answered within a minute. */
-const FREEZE_DEADLINE_MS = 45_000;
-const THAW_DEADLINE_MS = 10_000;
+/** Writing out what a guest has in memory takes its time, but a verb's caller is to be answered within a minute. */
+const FREEZE_SEC = 30;
+const THAW_SEC = 10;
+/** libvirt makes sure that the agent is there before it gives it the command. */
+const SYNC_SEC = ANSWER_SEC + 2;
 const THAW_PAUSE_MS = 3000;
 /** Half a minute of a libvirt that is away, or of an agent that is slow. */
 const THAW_ATTEMPTS = 10;
@@ -29,7 +32,7 @@ export async function freezeVerb(parts: OperationsParts, id: VmId): Promise<true
 /** @throws VerbError nonresp (agent silent), operationNotSupported, thawErr */
 export async function thawVerb(parts: OperationsParts, id: VmId): Promise<true> {
   const request = { id, verb: 'VM.thaw', otherwise: 'thawErr', evenMigrating: true } as const;
-  await operate(parts, request, () => parts.hypervisor.guest.thaw(id, { deadlineMs: FREEZE_DEADLINE_MS }));
+  await operate(parts, request, () => thaw(parts, id));
   return true;
 }
 
@@ -37,12 +40,15 @@ export async function thawVerb(parts: OperationsParts, id: VmId): Promise<true> 
  * Resolves when all file systems of the guest are frozen; else none is, as far as that can be had.
  * @throws HypervisorError
  */
-export async function freeze({ hypervisor, log }: FreezeParts, vm: VmName): Promise<void> {
+export async function freeze(parts: FreezeParts, vm: VmName): Promise<void> {
+  const { hypervisor, log } = parts;
   try {
-    const filesystems = await hypervisor.guest.freeze(vm.id, { deadlineMs: FREEZE_DEADLINE_MS });
+    const deadlineMs = (FREEZE_SEC + SYNC_SEC) * 1000;
+    const ask = (): Promise<number> => hypervisor.guest.freeze(vm.id, { deadlineMs });
+    const filesystems = await withPatience(hypervisor, vm.id, FREEZE_SEC, ask);
     log.info({ vmId: vm.id, name: vm.name, filesystems }, 'A guest is frozen');
   } catch (error) {
-    await hypervisor.guest.thaw(vm.id, { deadlineMs: THAW_DEADLINE_MS }).catch((thawError: unknown) => {
+    await thaw(parts, vm.id).catch((thawError: unknown) => {
       log.debug({ vmId: vm.id, err: thawError }, 'Nothing could be thawed after a freeze that failed');
     });
     throw error;
@@ -55,11 +61,11 @@ export async function freeze({ hypervisor, log }: FreezeParts, vm: VmName): Prom
  * @returns false where the guest may still be frozen: that is logged as an error
  */
 export async function thawSurely(parts: FreezeParts, vm: VmName, signal: AbortSignal): Promise<boolean> {
-  const { hypervisor, log, metrics } = parts;
+  const { log, metrics } = parts;
   for (let attempt = 1; ; attempt++) {
     const isLast = attempt >= THAW_ATTEMPTS || signal.aborted;
     try {
-      const filesystems = await hypervisor.guest.thaw(vm.id, { deadlineMs: THAW_DEADLINE_MS });
+      const filesystems = await thaw(parts, vm.id);
       log.info({ vmId: vm.id, name: vm.name, filesystems }, 'A guest is thawed');
       return true;
     } catch (error) {
@@ -75,6 +81,12 @@ export async function thawSurely(parts: FreezeParts, vm: VmName, signal: AbortSi
     }
     await pause(parts, signal);
   }
+}
+
+/** Resolves with the number of file systems that were frozen. */
+function thaw({ hypervisor }: FreezeParts, id: VmId): Promise<number> {
+  const deadlineMs = (THAW_SEC + SYNC_SEC) * 1000;
+  return withPatience(hypervisor, id, THAW_SEC, () => hypervisor.guest.thaw(id, { deadlineMs }));
 }
 
 /** Without a running domain there is nothing to thaw. One that is only paused thaws when it runs again. */

@@ -8,7 +8,7 @@
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { open, readFile, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 import type { Clock } from '../../util/time.js';
 import { Slots } from '../parallel.js';
 import { HEADER_BYTES, readQcow2Header } from './qcow2-header.js';
@@ -44,11 +44,12 @@ export class HostImageFiles implements ImageFiles {
   }
 
   isBacking(path: string, backing: string, source: string): Promise<boolean> {
-    const named = resolve(dirname(path), backing);
+    // Not simplified: behind a symbolic link '..' is another folder.
+    const named = isAbsolute(backing) ? backing : `${dirname(path)}/${backing}`;
     if (named === source) return Promise.resolve(true);
     return this.#bounded(path, async () => {
       const places = await Promise.all([named, source].map(realPathOf));
-      return places[0] === places[1];
+      return places[0] !== undefined && places[0] === places[1];
     });
   }
 
@@ -94,9 +95,12 @@ async function deviceBytes(number: number): Promise<number> {
   return Number(sectors.trim()) * SECTOR_BYTES;
 }
 
-/** The file itself may be new; its folder is there. */
-async function realPathOf(path: string): Promise<string> {
-  return realpath(path).catch(async () => resolve(await realpath(dirname(path)), basename(path)));
+/** Undefined where there is no such file. */
+function realPathOf(path: string): Promise<string | undefined> {
+  return realpath(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  });
 }
 
 function insteadOfFile(error: unknown): 'unreadable' | undefined {

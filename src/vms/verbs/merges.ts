@@ -8,7 +8,6 @@
  */
 import { HypervisorError } from '../../domain/hypervisor.js';
 import type { DomainEvent } from '../../domain/hypervisor.js';
-import type { BlockJob } from '../../domain/hypervisor-verbs.js';
 import type { VmId } from '../../domain/ids.js';
 import type { Vm } from '../../domain/vm.js';
 import { RateLimiter } from '../../util/log.js';
@@ -16,7 +15,7 @@ import { hasComeUp } from '../announcement.js';
 import { nameOf } from '../operation.js';
 import type { OperationsParts, VmName } from '../operation.js';
 import { updateDescription } from '../refresher.js';
-import { diskChain } from './disk-chain.js';
+import { isCommit, isMerged, isReady } from './merge-outcome.js';
 import { mergesText, parseMerges } from './merge-record.js';
 import type { Merge } from './merge-record.js';
 
@@ -27,6 +26,7 @@ interface Followed {
   cur: number;
   end: number;
   cancelPoll: () => void;
+  /** It is being looked at, or begun. */
   polling: boolean;
   /** Something happened while it was being looked at. */
   again: boolean;
@@ -80,18 +80,22 @@ export class Merges {
     const { id } = vm;
     const { drive: disk, base, top, active, bandwidthMiB: bandwidth } = merge;
     const followed = this.#add(vm, merge);
+    // Before libvirt has the job it would be taken for one that has ended.
+    followed.polling = true;
+    this.#show(id);
     try {
       await this.#remember(id);
       await this.parts.hypervisor.disks.commit(id, disk, { base, top, active, bandwidth });
       this.parts.log.info({ vmId: id, name: vm.name, merge }, 'A merge has begun');
-      this.#show(id);
     } catch (error) {
       if (!isUnanswered(error)) {
         this.#remove(followed);
+        this.#show(id);
         await this.#remember(id).catch((failure: unknown) => this.#notRemembered(vm, failure));
       }
       throw error;
     } finally {
+      followed.polling = false;
       this.#schedule(followed);
     }
   }
@@ -187,7 +191,7 @@ export class Merges {
     const { vm, merge } = followed;
     const job = await this.parts.hypervisor.disks.job(vm.id, merge.drive, CALL);
     if (followed.over) return;
-    if (job?.type !== 'commit' && job?.type !== 'active-commit') {
+    if (!isCommit(job)) {
       await this.#conclude(followed);
       return;
     }
@@ -267,16 +271,6 @@ export class Merges {
       "A VM's metadata still tells of merges that have ended",
     );
   }
-}
-
-/** libvirt never shows an active commit as complete before it is ready. */
-function isReady({ type, cur, end }: BlockJob): boolean {
-  return type === 'active-commit' && end > 0 && cur >= end;
-}
-
-function isMerged(xml: string, { drive, base, top, active }: Merge): boolean {
-  const paths = (diskChain(xml, drive) ?? []).map(({ path }) => path);
-  return active ? paths[0] === base : paths.includes(base) && !paths.includes(top);
 }
 
 const unanswered: ReadonlySet<string> = new Set(['unavailable', 'timeout', 'aborted', 'busy']);

@@ -26,6 +26,8 @@ import { snapshotRecordText } from './snapshot-record.js';
 import { snapshotXml } from './snapshot-xml.js';
 
 const VERB = 'VM.snapshot';
+/** Without memory it is a matter of moments, unless the storage hangs: others need the place at libvirt then. */
+const DISK_ONLY_MS = 120_000;
 /** libvirt's answer to a cancelled job; without it the call is given up. */
 const ABORT_GRACE_MS = 40_000;
 
@@ -135,7 +137,8 @@ export class Snapshots {
     const xml = snapshotXml(files, plan.others, plan.memoryPath);
     const diskOnly = plan.memoryPath === undefined;
     const how = { diskOnly, reuse, atomic: true, quiesce: false };
-    await this.parts.hypervisor.disks.snapshot(vm.id, xml, how, { deadlineMs: Infinity, signal });
+    const deadlineMs = diskOnly ? Math.min(plan.timeoutMs, DISK_ONLY_MS) : Infinity;
+    await this.parts.hypervisor.disks.snapshot(vm.id, xml, how, { deadlineMs, signal });
   }
 
   async #freeze(vm: VmName): Promise<boolean> {
