@@ -70,7 +70,7 @@ export function users(fields: unknown): Told {
     const domain = text(user('domain'));
     return name === '' ? [] : [domain === '' ? name : `${name}@${domain}`];
   });
-  return { username: [...new Set(names)].join(', ').slice(0, MAX_LIST_TEXT) };
+  return { username: text([...new Set(names)].join(', '), MAX_LIST_TEXT) };
 }
 
 /** @param answer of guest-get-vcpus */
@@ -204,8 +204,8 @@ function entries(value: unknown): readonly unknown[] {
 }
 
 /** '' for what is no text. The cut may halve a character of two units: its half is dropped, like any that stands alone. */
-function text(value: unknown): string {
-  return typeof value === 'string' ? value.slice(0, MAX_TEXT).replace(/[\p{Cc}\p{Cs}]/gu, '') : '';
+function text(value: unknown, limit = MAX_TEXT): string {
+  return typeof value === 'string' ? value.slice(0, limit).replace(/[\p{Cc}\p{Cs}]/gu, '') : '';
 }
 
 function bytes(value: unknown): string | undefined {

@@ -120,9 +120,15 @@ export class GuestAgentPoller implements Service {
       return;
     }
     const known = this.#agents.get(id);
-    const agent = known && known.startedAtMs === vm.startedAtMs ? known : newAgent(vm);
-    if (agent !== known) this.#agents.set(id, agent);
-    if (!agent.heard) this.#offer(vm, agent);
+    if (known && known.startedAtMs === vm.startedAtMs) {
+      if (!known.heard) this.#offer(vm, known);
+      return;
+    }
+    const agent = newAgent(vm);
+    this.#agents.set(id, agent);
+    // After a reboot the channel is about to be closed.
+    if (known) agent.notBeforeMs = this.parts.clock.nowMs() + LOOP_MS;
+    else this.#offer(vm, agent);
   }
 
   #loop(): void {
