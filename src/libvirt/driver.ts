@@ -226,7 +226,7 @@ export class LibvirtHypervisor implements Hypervisor {
 
   async launch(id: VmId, how: { readonly paused: boolean }, options?: CallOptions): Promise<void> {
     const request = this.#on(id, how.paused ? CreateFlag.paused : 0);
-    const { dom } = await this.#lanes.verbs.call('DOMAIN_CREATE_WITH_FLAGS', request, options);
+    const { dom } = await this.#lanes.starts.call('DOMAIN_CREATE_WITH_FLAGS', request, options);
     this.#handles.put(dom);
   }
 

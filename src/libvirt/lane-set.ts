@@ -12,6 +12,7 @@ export class LaneSet {
   readonly free: Lane;
   readonly backed: Lane;
   readonly verbs: Lane;
+  readonly starts: Lane;
   readonly agent: Lane;
   readonly jobs: Lane;
 
@@ -21,12 +22,14 @@ export class LaneSet {
     this.free = new Lane({ name: 'free', target }, deps);
     this.backed = new Lane({ name: 'backed', target }, deps);
     this.verbs = new Lane({ name: 'verbs', target, maxHanging: MAX_HANGING }, deps);
+    this.starts = new Lane({ name: 'starts', target, maxHanging: MAX_HANGING, wide: true }, deps);
     this.agent = new Lane({ name: 'agent', target, maxHanging: MAX_HANGING }, deps);
     this.jobs = new Lane({ name: 'jobs', target, maxHanging: MAX_HANGING }, deps);
   }
 
   get all(): readonly Lane[] {
-    return [this.priority, this.destroy, this.free, this.backed, this.verbs, this.agent, this.jobs];
+    const { priority, destroy, free, backed, verbs, starts, agent, jobs } = this;
+    return [priority, destroy, free, backed, verbs, starts, agent, jobs];
   }
 
   /** Calls that their callers gave up and that are still unanswered. */

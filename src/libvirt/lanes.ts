@@ -6,6 +6,7 @@
  * - free: calls that never touch a monitor
  * - backed: calls that may hang in a monitor
  * - verbs: what changes a domain
+ * - starts: launches, more at a time than one connection takes, and none of them in front of a verb
  * - agent: calls to guest agents, each of which waits for seconds where the agent is silent
  * - jobs: calls that last as long as there is data: four at a time, the others wait for their turn
  *
@@ -18,8 +19,8 @@
  * - A call takes the first connection with a free slot. Where the slots are taken and some of their calls hang, a
  *   fresh connection is opened, so that no call waits behind one that may never end. Spare ones are closed when they
  *   are idle again.
- * - A lane on which as many calls hang as it may have refuses further ones at once with 'busy': 8, of verbs, agent and
- *   jobs 4 each. Statistics and verbs together leave 8 of the daemon's 20 workers to everybody else, and all that hangs
+ * - A lane on which as many calls hang as it may have refuses further ones at once with 'busy': 8, of verbs, starts,
+ *   agent and jobs 4 each. Statistics and verbs together leave 8 of the daemon's 20 workers to everybody else, and all that hangs
  *   anywhere leaves the workers for priority calls alone.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
@@ -37,6 +38,7 @@ export const laneNames = [
   'free',
   'backed',
   'verbs',
+  'starts',
   'agent',
   'jobs',
   'destroy',
@@ -67,11 +69,13 @@ export interface LaneOptions {
   readonly persistent?: boolean;
   /** Calls that may hang before others are refused; default 8. */
   readonly maxHanging?: number;
+  /** Opens further connections also where no call hangs: up to 12 calls are sent at a time. */
+  readonly wide?: boolean;
   readonly hooks?: LaneHooks;
 }
 
 export class Lane {
-  /** In use, oldest first; more than one only while calls hang. */
+  /** In use, oldest first; more than one only while calls hang, or of a wide lane. */
   readonly #connections: Connection[] = [];
   #attempt: Promise<Connection> | undefined;
   readonly #maxHanging: number;
@@ -162,8 +166,9 @@ export class Lane {
     }
     const free = this.#connections.find(({ hasRoom }) => hasRoom);
     if (free) return free;
-    if (hanging > 0 && !this.options.persistent && this.#connections.length < MAX_CONNECTIONS) {
-      this.#tellOfHanging(hanging);
+    const { persistent, wide } = this.options;
+    if ((hanging > 0 || wide) && !persistent && this.#connections.length < MAX_CONNECTIONS) {
+      if (hanging > 0) this.#tellOfHanging(hanging);
       return undefined;
     }
     return this.#connections.reduce<Connection | undefined>(

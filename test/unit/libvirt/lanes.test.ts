@@ -146,6 +146,24 @@ describe('a lane on which calls hang', () => {
     await Promise.all(resumed);
   });
 
+  it('opens further connections where it is wide and all slots are taken, three at most', async () => {
+    await daemon.start();
+    const starts = new Lane(
+      { name: 'starts', target: daemon.target, wide: true },
+      { clock, log: silentLogger, metrics, limiter: new RateLimiter(clock) },
+    );
+    lanes.push(starts);
+    daemon.silence('DOMAIN_RESUME');
+    const calls = Array.from({ length: 13 }, () => starts.call('DOMAIN_RESUME', { dom }));
+    const sent = await daemon.receives('DOMAIN_RESUME', 12);
+    assert.equal(daemon.calls('CONNECT_OPEN').length, 3);
+    for (const call of sent) daemon.reply(call, 'DOMAIN_RESUME', undefined);
+    const [last] = (await daemon.receives('DOMAIN_RESUME', 13)).slice(12);
+    assert.ok(last);
+    daemon.reply(last, 'DOMAIN_RESUME', undefined);
+    await Promise.all(calls);
+  });
+
   it('lets no more than eight hang, and then refuses at once', async () => {
     daemon.silence('DOMAIN_SUSPEND');
     await daemon.start();
