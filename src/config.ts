@@ -92,7 +92,11 @@ export function loadConfig(argv: readonly string[], env: Environment = process.e
   const config = gathered.values as unknown as Config;
   findSemanticFaults(gathered, config, env);
   if (gathered.faults.length > 0) throw new ConfigError(gathered.faults.join('\n'));
-  return Object.freeze({ ...config, listen: Object.freeze([...config.listen]) });
+  return Object.freeze({
+    ...config,
+    listen: Object.freeze([...config.listen]),
+    guestAgentPollSec: Object.freeze({ ...config.guestAgentPollSec }),
+  });
 }
 
 /** What `vdsm-client` takes from the environment. */

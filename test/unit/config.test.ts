@@ -54,6 +54,15 @@ describe('loadConfig', () => {
     assert.equal(config.maxBatch, 7);
   });
 
+  it('keeps the defaults of the periods that a file leaves out, and knows those that there are not', () => {
+    const periods = (guestAgentPollSec: unknown): string[] => ['--config', file({ guestAgentPollSec })];
+    const { guestAgentPollSec } = loadConfig(periods({ users: 0 }), {});
+    assert.deepEqual(guestAgentPollSec, { ...loadConfig([], {}).guestAgentPollSec, users: 0 });
+    assert.equal(guestAgentPollSec.cpus, 60);
+    assert.match(faults(periods({ nope: 1 })).join(), /unknown key "nope"/);
+    assert.match(faults(periods({ users: -1 })).join(), /guestAgentPollSec\.users must be >= 0/);
+  });
+
   it('takes addresses from the environment, parted by commas or spaces, and from repeated flags', () => {
     const env = { VDSM_AGENT_LISTEN: 'unix:/run/a.sock, localhost:1' };
     assert.deepEqual(loadConfig([], env).listen, ['unix:/run/a.sock', 'localhost:1']);
@@ -127,6 +136,6 @@ describe('loadConfig', () => {
 
   it('gives a frozen result', () => {
     const config = loadConfig([], {});
-    assert.ok(Object.isFrozen(config) && Object.isFrozen(config.listen));
+    for (const each of [config, config.listen, config.guestAgentPollSec]) assert.ok(Object.isFrozen(each));
   });
 });

@@ -154,6 +154,10 @@ describe('parseDomainXml', () => {
     const period = /\s*<stats period='5'\/>/;
     assert.match(engineVmXml, period);
     assert.equal(hash(engineVmXml.replace(period, '')), base, "the balloon period is the agent's own doing");
+    const connected = / state='connected'/;
+    assert.match(engineVmXml, connected);
+    for (const state of ['', " state='disconnected'"])
+      assert.equal(hash(engineVmXml.replace(connected, state)), base, 'a guest agent is no device');
     assert.notEqual(hash(engineVmXml.replace('vnet3', 'vnet4')), base);
     assert.ok(BigInt(base) >= 0n && BigInt(base) < 2n ** 63n);
     // printf '' | sha256sum: e3b0c44298fc1c14...
