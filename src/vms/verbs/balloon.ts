@@ -5,8 +5,8 @@
 import type { VmId } from '../../domain/ids.js';
 import type { Vm } from '../../domain/vm.js';
 import type { MetadataValues } from '../metadata-store.js';
-import { operate } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
+import { operateWithOwnCode } from './own-code.js';
 import { refreshAfterChange } from './live-devices.js';
 
 /**
@@ -15,7 +15,7 @@ import { refreshAfterChange } from './live-devices.js';
  */
 export async function setBalloonTarget(parts: OperationsParts, id: VmId, targetKiB: number): Promise<void> {
   const request = { id, verb: 'VM.setBalloonTarget', otherwise: 'balloonErr', evenMigrating: true } as const;
-  await operate(parts, request, async (vm) => {
+  await operateWithOwnCode(parts, request, async (vm) => {
     const domain = vm.domain ?? (await parts.hypervisor.describe(id));
     const { balloonModel, metadata } = domain;
     if (balloonModel === '' || balloonModel === 'none' || metadata?.ballooningEnabled === false) return;

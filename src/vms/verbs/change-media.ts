@@ -7,11 +7,13 @@
 import type { DiskDevice, DomainDescription } from '../../domain/devices.js';
 import { VerbError } from '../../domain/errors.js';
 import { HypervisorError } from '../../domain/hypervisor.js';
+import type { HypervisorErrorKind } from '../../domain/hypervisor.js';
 import type { VmId } from '../../domain/ids.js';
 import { xmlElement } from '../../util/xml-edit.js';
 import type { XmlNodeElement } from '../../util/xml-edit.js';
-import { nameOf, operate } from '../operation.js';
+import { nameOf } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
+import { operateWithOwnCode } from './own-code.js';
 import { namesOfDevice, putDevices, removeDevice } from './device-metadata.js';
 import type { ImageFiles } from './image-files.js';
 import { liveDevices, putChild, dropChildren, refreshAfterChange, targetOf } from './live-devices.js';
@@ -23,6 +25,8 @@ export interface MediumVerb {
   readonly device: 'cdrom' | 'floppy';
 }
 
+/** What libvirt says where the guest has locked its tray, or does not open it in time. */
+const keepsTray: ReadonlySet<HypervisorErrorKind> = new Set(['failed', 'invalid-state', 'timeout']);
 const driveNames: Readonly<Record<MediumVerb['device'], string>> = { cdrom: 'CD', floppy: 'floppy' };
 
 /** @throws VerbError imageErr, changeDisk, missParam, invalidParameter, and those of every operation */
@@ -33,7 +37,7 @@ export async function changeMedium(
   driveSpec: string | Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const order = mediumOrder(driveSpec);
-  await operate(parts, { id, verb: what.verb, otherwise: 'changeDisk' }, async () => {
+  await operateWithOwnCode(parts, { id, verb: what.verb, otherwise: 'changeDisk' }, async () => {
     const { domain, devices } = await liveDevices(parts, id);
     const drive = chosenDrive(domain, what, order.drive);
     const element = devices.find((each) => each.name === 'disk' && targetOf(each) === drive.target);
@@ -70,7 +74,7 @@ async function eject(
   try {
     await hypervisor.devices.update(id, xml, { force: false, persist: true });
   } catch (error) {
-    if (!(error instanceof HypervisorError && error.kind === 'failed')) throw error;
+    if (!(error instanceof HypervisorError && keepsTray.has(error.kind))) throw error;
     log.info({ vmId: id, drive: targetOf(drive), err: error }, 'A guest keeps its CD: the tray is forced');
     await hypervisor.devices.update(id, xml, { force: true, persist: true });
   }

@@ -2,8 +2,8 @@
  * VM.setCpuTuneQuota and VM.setCpuTunePeriod: CPU time of each vCPU per period, in µs.
  */
 import type { VmId } from '../../domain/ids.js';
-import { operate } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
+import { operateWithOwnCode } from './own-code.js';
 
 export type CpuTune = { readonly vcpuQuota: number } | { readonly vcpuPeriod: number };
 
@@ -11,7 +11,7 @@ export type CpuTune = { readonly vcpuQuota: number } | { readonly vcpuPeriod: nu
 export async function setCpuTune(parts: OperationsParts, id: VmId, tune: CpuTune): Promise<void> {
   const verb = 'vcpuQuota' in tune ? 'VM.setCpuTuneQuota' : 'VM.setCpuTunePeriod';
   const { hypervisor, registry } = parts;
-  await operate(parts, { id, verb, otherwise: 'cpuTuneErr', evenMigrating: true }, async () => {
+  await operateWithOwnCode(parts, { id, verb, otherwise: 'cpuTuneErr', evenMigrating: true }, async () => {
     await hypervisor.tuning.setScheduler(id, tune);
     registry.change(id, { facts: tune });
   });

@@ -23,17 +23,30 @@ export function namesOfDevice(device: XmlNodeElement): DeviceNames {
   };
 }
 
-/** Lays the devices' elements in place of those of the same devices. */
-export function putDevices(vm: XmlNodeElement, devices: readonly XmlNodeElement[]): void {
-  for (const device of devices) removeDevice(vm, namesOfMetadata(device));
+/** Lays the devices' elements in place of those of the same devices. @returns those that gave way */
+export function putDevices(vm: XmlNodeElement, devices: readonly XmlNodeElement[]): XmlNodeElement[] {
+  const old = devices.flatMap((device) => removeDevice(vm, namesOfMetadata(device)));
   vm.append(...devices);
+  return old;
 }
 
-/** Takes away all that the metadata say of a device. */
-export function removeDevice(vm: XmlNodeElement, names: DeviceNames): void {
-  for (const each of vm.children()) {
-    if (each.localName === 'device' && isSame(namesOfMetadata(each), names)) vm.remove(each);
-  }
+/** Takes putDevices back. */
+export function restoreDevices(
+  vm: XmlNodeElement,
+  devices: readonly XmlNodeElement[],
+  old: readonly XmlNodeElement[],
+): void {
+  for (const device of devices) removeDevice(vm, namesOfMetadata(device));
+  vm.append(...old);
+}
+
+/** Takes away all that the metadata say of a device. @returns what it was */
+export function removeDevice(vm: XmlNodeElement, names: DeviceNames): XmlNodeElement[] {
+  const old = vm
+    .children()
+    .filter((each) => each.localName === 'device' && isSame(namesOfMetadata(each), names));
+  for (const each of old) vm.remove(each);
+  return old;
 }
 
 function namesOfMetadata(element: XmlNodeElement): DeviceNames {

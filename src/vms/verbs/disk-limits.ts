@@ -46,9 +46,12 @@ export function conflictIn(limits: DiskLimits): string | undefined {
   return undefined;
 }
 
-/** All that the disk is to have from now on: limits that are not given stay. The basic ones are always named. */
+/**
+ * All that the disk is to have from now on: limits that are not given stay. The basic ones and those that are given are
+ * always named, since libvirt leaves kinds alone that nobody names.
+ */
 export function mergedLimits(present: DiskLimits, given: DiskLimits): DiskLimits {
-  return shownLimits({ ...present, ...given });
+  return { ...shownLimits(present), ...given };
 }
 
 /** The basic ones, 0 where there is none, and further ones that are set. */

@@ -15,9 +15,10 @@ import type { VmId } from '../../domain/ids.js';
 import type { Vm } from '../../domain/vm.js';
 import type { XmlNodeElement } from '../../util/xml-edit.js';
 import type { DeviceWaits, RemovalWait } from '../device-waits.js';
-import { nameOf, operate } from '../operation.js';
+import { nameOf } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
-import { namesOfDevice, putDevices, removeDevice } from './device-metadata.js';
+import { operateWithOwnCode } from './own-code.js';
+import { namesOfDevice, putDevices, removeDevice, restoreDevices } from './device-metadata.js';
 import type { DeviceNames } from './device-metadata.js';
 import { parseHotplugDocument } from './hotplug-document.js';
 import type { HotplugDocument, HotplugKind } from './hotplug-document.js';
@@ -51,7 +52,7 @@ export interface Plugged {
 export function plugIn(parts: OperationsParts, id: VmId, what: HotplugVerb, xml: string): Promise<Plugged> {
   const document = parseHotplugDocument(xml, what.kind);
   checkPluggable(document);
-  return operate(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
+  return operateWithOwnCode(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
     const { devices } = await liveDevices(parts, id);
     if (!isThere(devices, document.device)) await attach(parts, vm, document);
     return { domain: await refreshDescription(parts, id), names: namesOfDevice(document.device) };
@@ -60,12 +61,19 @@ export function plugIn(parts: OperationsParts, id: VmId, what: HotplugVerb, xml:
 
 async function attach(parts: OperationsParts, vm: Vm, { device, metadata }: HotplugDocument): Promise<void> {
   const { id } = vm;
-  if (metadata.length > 0) await parts.metadata.edit(id, 'vm', (element) => putDevices(element, metadata));
+  let old: readonly XmlNodeElement[] = [];
+  if (metadata.length > 0) {
+    await parts.metadata.edit(id, 'vm', (element) => {
+      old = putDevices(element, metadata);
+    });
+  }
   try {
     await parts.hypervisor.devices.attach(id, String(device));
   } catch (error) {
     const isDefinite = !(error instanceof HypervisorError && unanswered.has(error.kind));
-    if (isDefinite && metadata.length > 0) await forget(parts, vm, namesOfDevice(device));
+    if (isDefinite && metadata.length > 0) {
+      await tidy(parts, vm, (element) => restoreDevices(element, metadata, old));
+    }
     throw error;
   }
 }
@@ -81,7 +89,7 @@ export async function plugOut(
 ): Promise<void> {
   const { id, what, xml } = request;
   const { device } = parseHotplugDocument(xml, what.kind);
-  await operate(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
+  await operateWithOwnCode(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
     const present = await requirePresent(parts, vm, device, what);
     const wait = await askToLetGo(parts, waits, vm, present);
     const how = await within(parts, wait, UNPLUG_LIMIT_MS);
@@ -93,7 +101,7 @@ export async function plugOut(
       throw new VerbError(what.otherwise, keptText(vm, present, how === 'refused'));
     }
     wait.cancel();
-    await forget(parts, vm, namesOfDevice(present));
+    await forget(parts, vm, present);
     await refreshAfterChange(parts, id);
   });
 }
@@ -106,7 +114,7 @@ export async function askOut(
 ): Promise<void> {
   const { id, what, xml } = request;
   const { device } = parseHotplugDocument(xml, what.kind);
-  await operate(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
+  await operateWithOwnCode(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
     const present = await requirePresent(parts, vm, device, what);
     forgetLater(parts, vm, present, await askToLetGo(parts, waits, vm, present));
   });
@@ -153,18 +161,26 @@ function forgetLater(parts: OperationsParts, vm: Vm, device: XmlNodeElement, wai
     if (how === 'refused') parts.log.info(fields, 'A guest keeps a device that it was asked for');
     if (how !== 'removed') return;
     parts.log.info(fields, 'A guest has let go of a device');
-    await forget(parts, vm, namesOfDevice(device));
+    await forget(parts, vm, device);
   });
 }
 
+async function forget(parts: OperationsParts, vm: Vm, device: XmlNodeElement): Promise<void> {
+  await tidy(parts, vm, (element) => void removeDevice(element, namesOfDevice(device)));
+}
+
 /** What stays behind where this fails is laid over by the next device of that name. */
-async function forget(parts: OperationsParts, { id, name }: Vm, names: DeviceNames): Promise<void> {
+async function tidy(
+  { metadata, log }: OperationsParts,
+  { id, name }: Vm,
+  change: (element: XmlNodeElement) => void,
+): Promise<void> {
   try {
-    await parts.metadata.edit(id, 'vm', (element) => removeDevice(element, names));
+    await metadata.edit(id, 'vm', change);
   } catch (error) {
-    parts.log.warn(
-      { vmId: id, name, ...names, err: error },
-      'The metadata of a device that is gone are still there',
+    log.warn(
+      { vmId: id, name, err: error },
+      'The metadata of a device that is not there could not be removed',
     );
   }
 }

@@ -7,8 +7,9 @@ import type { DiskLimits } from '../../domain/hypervisor-verbs.js';
 import type { VmId } from '../../domain/ids.js';
 import type { Vm } from '../../domain/vm.js';
 import type { VerbInput, VerbResult } from '../../protocol/verbs.js';
-import { nameOf, operate } from '../operation.js';
+import { nameOf } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
+import { operateWithOwnCode } from './own-code.js';
 import { inTurns } from '../parallel.js';
 import { ask } from './ask.js';
 import { conflictIn, faultOfGiven, mergedLimits, shownLimits } from './disk-limits.js';
@@ -25,7 +26,7 @@ type Tunables = VerbInput<'VM.setIoTune'>['tunables'];
 export async function setIoTune(parts: OperationsParts, id: VmId, tunables: Tunables): Promise<void> {
   const { tuning } = parts.hypervisor;
   const request = { id, verb: 'VM.setIoTune', otherwise: 'updateIoTuneErr', evenMigrating: true } as const;
-  await operate(parts, request, async (vm) => {
+  await operateWithOwnCode(parts, request, async (vm) => {
     const domain = await parts.hypervisor.describe(id);
     const wanted = new Map<string, DiskLimits>();
     for (const { name, path, ioTune } of tunables) {

@@ -7,8 +7,9 @@ import type { DiskLimits } from '../../domain/hypervisor-verbs.js';
 import type { VmId } from '../../domain/ids.js';
 import type { VerbResult } from '../../protocol/verbs.js';
 import { parseXmlForEdit } from '../../util/xml-edit.js';
-import { nameOf, operate } from '../operation.js';
+import { nameOf } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
+import { operateWithOwnCode } from './own-code.js';
 import { ovirtNamespaces } from '../ovirt-metadata.js';
 import { ask } from './ask.js';
 import { conflictIn, faultOfGiven } from './disk-limits.js';
@@ -31,7 +32,7 @@ export async function updateVmPolicy(parts: OperationsParts, id: VmId, params: O
     throw new VerbError('missParam', 'vcpuLimit or ioTune');
   }
   const request = { id, verb: 'VM.updateVmPolicy', otherwise: 'updateVmPolicyErr' } as const;
-  await operate(parts, request, async (vm) => {
+  await operateWithOwnCode(parts, request, async (vm) => {
     if (vm.external) {
       throw new VerbError('updateVmPolicyErr', `${nameOf(vm)} was not created here: nothing is kept with it`);
     }

@@ -6,8 +6,9 @@ import type { VmId } from '../../domain/ids.js';
 import type { Vm } from '../../domain/vm.js';
 import type { VerbInput } from '../../protocol/verbs.js';
 import type { XmlNodeElement } from '../../util/xml-edit.js';
-import { nameOf, operate } from '../operation.js';
+import { nameOf } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
+import { operateWithOwnCode } from './own-code.js';
 import { disconnectOrder } from './console-disconnect.js';
 import type { ConsoleDisconnects } from './console-disconnect.js';
 import { existingConnActions, setTicket } from './graphics-ticket.js';
@@ -28,7 +29,7 @@ export async function setConsoleTicket(
 ): Promise<void> {
   const request = { id, verb: 'VM.setTicket', otherwise: 'ticketErr', evenMigrating: true } as const;
   checkFips(params);
-  await operate(parts, request, (vm) =>
+  await operateWithOwnCode(parts, request, (vm) =>
     changeTicket(parts, vm, { password, ttlSec: ttl, existingConnAction }, params),
   );
 }
@@ -62,7 +63,7 @@ async function updateConsole(
   const action = textMember(params, 'disconnectAction');
   const order = action === undefined ? undefined : disconnectOrder(action, delayMinOf(params));
   const request = { id, verb: VERB, otherwise: 'ticketErr', evenMigrating: true } as const;
-  await operate(parts, request, async (vm) => {
+  await operateWithOwnCode(parts, request, async (vm) => {
     await changeTicket(parts, vm, ticket, user);
     if (order) consoles.set(id, order);
   });
@@ -118,7 +119,7 @@ async function updateNic(parts: OperationsParts, id: VmId, params: OpenObject): 
     : { alias: requireText(params, 'alias') };
   const change = nicChangeOf(params);
   const request = { id, verb: VERB, otherwise: 'updateDevice', evenMigrating: true } as const;
-  await operate(parts, request, async (vm) => {
+  await operateWithOwnCode(parts, request, async (vm) => {
     const { devices } = await liveDevices(parts, id);
     const nic = requireNic(vm, devices, wanted);
     const changed = given ? completedNic(given, nic) : changeNic(nic, change);

@@ -3,8 +3,9 @@
  */
 import { VerbError } from '../../domain/errors.js';
 import type { VmId } from '../../domain/ids.js';
-import { nameOf, operate } from '../operation.js';
+import { nameOf } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
+import { operateWithOwnCode } from './own-code.js';
 import { parseCpuset } from './cpuset.js';
 import { refreshAfterChange } from './live-devices.js';
 
@@ -21,7 +22,7 @@ export async function setNumberOfCpus(
 ): Promise<void> {
   const pins = pinsOf(cpusets, count);
   const request = { id, verb: 'VM.setNumberOfCpus', otherwise: 'setNumberOfCpusErr' } as const;
-  await operate(parts, request, async (vm) => {
+  await operateWithOwnCode(parts, request, async (vm) => {
     const { devices } = parts.hypervisor;
     const { maxVcpus, vcpus } = await parts.hypervisor.describe(id);
     if (count > maxVcpus) {
