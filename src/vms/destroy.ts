@@ -19,6 +19,9 @@ import type { Shutdowns } from './verbs/shutdown.js';
 
 const VERB = 'VM.destroy';
 const CANCEL_DEADLINE_MS = 60_000;
+const GRACE_MS = 16_000;
+/** A QEMU that is well answers a command in less. */
+const SILENT_MS = 3_000;
 
 export class Destruction {
   readonly #running = new Map<VmId, Promise<void>>();
@@ -80,7 +83,9 @@ export class Destruction {
 
   /** The definition of a domain that this API did not make is left to its owner. */
   async #remove({ id, external }: Vm): Promise<void> {
-    if (!external) await this.parts.hypervisor.undefine(id).catch(unlessOver);
+    if (external) return;
+    await this.parts.hypervisor.undefine(id).catch(unlessOver);
+    await this.parts.host.removeImages(id);
   }
 }
 
@@ -102,11 +107,16 @@ export async function endDomain(parts: OperationsParts, id: VmId, gracefulAttemp
   registry.move(id, 'destroyed');
 }
 
-/** True where QEMU has ended; false where it has to be killed. */
+/**
+ * True where QEMU has ended; false where it has to be killed.
+ *
+ * libvirt waits 15 s for a QEMU to end, and where another call hangs in its monitor then 30 s more for nothing.
+ */
 async function endGracefully(hypervisor: Hypervisor, id: VmId, attempts: number): Promise<boolean> {
   for (let attempt = 0; attempt < attempts; attempt++) {
+    if (await isStuck(hypervisor, id)) return false;
     try {
-      await hypervisor.destroy(id, { graceful: true }).catch(unlessOver);
+      await hypervisor.destroy(id, { graceful: true }, { deadlineMs: GRACE_MS }).catch(unlessOver);
       return true;
     } catch (error) {
       const kind = error instanceof HypervisorError ? error.kind : undefined;
@@ -114,6 +124,16 @@ async function endGracefully(hypervisor: Hypervisor, id: VmId, attempts: number)
     }
   }
   return false;
+}
+
+/** The loop that answers the monitor is the one that obeys SIGTERM: asking a QEMU to end that is silent is no use. */
+async function isStuck(hypervisor: Hypervisor, id: VmId): Promise<boolean> {
+  try {
+    const { state, sinceMs } = await hypervisor.controlInfo(id);
+    return state === 'occupied' && sinceMs >= SILENT_MS;
+  } catch {
+    return false;
+  }
 }
 
 /** "Not there" and "not running" are what a destroy wants. */

@@ -17,8 +17,8 @@ import type { Metrics } from '../util/metrics.js';
 import type { Jobs } from './jobs.js';
 import type { MetadataStore } from './metadata-store.js';
 import type { Registry } from './registry.js';
-import type { ImageFiles } from './verbs/image-files.js';
 import type { StateFiles } from './state-files.js';
+import type { ImageFiles } from './verbs/image-files.js';
 
 export interface OperationsParts {
   readonly hypervisor: Hypervisor;

@@ -180,7 +180,7 @@ export class FakeHypervisor extends FakeCalls implements Hypervisor, FakeWorld {
     this.#actOrRefuse(id, 'resume');
   }
   async destroy(id: VmId, how: { readonly graceful: boolean }): Promise<void> {
-    await this.enterActive('destroy', id);
+    await this.enterActive('destroy', id, how);
     if (how.graceful && this.stubborn) throw new HypervisorError('failed', 'QEMU ignores SIGTERM');
     this.act(id, 'destroy');
   }

@@ -20,7 +20,10 @@ export interface GuestDomain {
 
 export const agentChannel = `<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>`;
 
-/** With a balloon and the guest agent's channel; emulated, since nested KVM is not to be had everywhere. */
+/**
+ * With a balloon and the guest agent's channel; emulated, since nested KVM is not to be had everywhere. On a busy machine
+ * the emulated timer is late, which the kernel takes for a broken one (and panics) unless it is told not to check.
+ */
 export function guestDomainXml(guest: GuestDomain): string {
   const { kernelPath, initramfsPath } = guest.image;
   return `
@@ -29,7 +32,7 @@ export function guestDomainXml(guest: GuestDomain): string {
   <memory unit='MiB'>${guest.memoryMiB ?? 160}</memory>${guest.vcpu ?? '<vcpu>1</vcpu>'}
   <os><type arch='x86_64' machine='${guest.machine ?? 'q35'}'>hvm</type>
     <kernel>${kernelPath}</kernel><initrd>${initramfsPath}</initrd>
-    <cmdline>console=ttyS0 quiet GUEST_NAME=${guest.name}</cmdline></os>
+    <cmdline>console=ttyS0 quiet no_timer_check GUEST_NAME=${guest.name}</cmdline></os>
   <features><acpi/></features>
   <devices>${consoleXml(guest.consolePath)}${agentChannel}<memballoon model='virtio'/>${guest.devices ?? ''}</devices>
 </domain>`;

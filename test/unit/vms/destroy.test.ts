@@ -32,6 +32,17 @@ describe('VM.destroy', () => {
     assert.equal(harness.registry.size, 0);
   });
 
+  it('does not ask a QEMU to end that is silent, but kills it', async () => {
+    const harness = await withVm();
+    harness.hypervisor.controlInfo = () => Promise.resolve({ state: 'occupied', sinceMs: 3000 });
+    await harness.run('VM.destroy', id, { gracefulAttempts: 3 });
+    assert.deepEqual(
+      harness.hypervisor.callsOf('destroy').map(({ args }) => args?.['graceful']),
+      [false],
+    );
+    assert.equal(harness.registry.size, 0);
+  });
+
   it('only removes a VM that is Down, unless its domain runs all the same', async () => {
     const harness = await withVm();
     harness.hypervisor.act(id, 'powerOff');
