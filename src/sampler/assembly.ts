@@ -57,6 +57,8 @@ export interface SamplerHooks {
 
 const DEFAULT_PARALLELISM = 4;
 const DEFAULT_COMMAND_TIMEOUT_MS = 60_000;
+/** A call for a few VMs takes some 50 ms, and several times that while the host is busy. */
+const LEAST_SHARD_DEADLINE_MS = 500;
 /** From so long a monitor-free call on, libvirt as a whole is slow; it takes some ms as a rule. */
 const LEAST_SLOW_FREE_MS = 1000;
 
@@ -73,7 +75,7 @@ export function assembleSampler(options: SamplerOptions, hooks: SamplerHooks): S
   const processes = options.processes ?? noProcesses;
   const parallelism = options.parallelism ?? DEFAULT_PARALLELISM;
   const commandTimeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
-  const shardDeadlineMs = periodMs / 8;
+  const shardDeadlineMs = Math.max(periodMs / 8, Math.min(LEAST_SHARD_DEADLINE_MS, periodMs / 4));
   const turns = new Turns();
   const ended = (id: VmId): void => processes.forget(id);
   const tracked = new TrackedVms({ vms, clock, metrics, turns, started, ended });

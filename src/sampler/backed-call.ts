@@ -50,13 +50,18 @@ export async function callBacked(
     );
   } catch (error) {
     if (!(error instanceof HypervisorError)) throw error;
-    // Alone, it is known to be slow; of several, which one is will show when they are asked by themselves.
-    if (error.kind === 'timeout' && vms.length === 1) noteService(vms, clock.nowMs() - stampMs);
+    if (error.kind === 'timeout') noteMiss(vms, clock.nowMs() - stampMs);
     return notTheDomains.has(error.kind) ? undefined : error;
   }
   noteService(vms, (clock.nowMs() - stampMs) / vms.length);
   await limits.accept(batch, stampMs);
   return undefined;
+}
+
+/** They take so long at least, if not each then together; of several, which is slow shows in smaller shards. */
+function noteMiss(vms: readonly TrackedVm[], tookMs: number): void {
+  const leastMs = tookMs / vms.length;
+  for (const tracked of vms) tracked.serviceMs = Math.max(tracked.serviceMs, leastMs);
 }
 
 function noteService(vms: readonly TrackedVm[], measuredMs: number): void {

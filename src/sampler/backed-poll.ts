@@ -8,7 +8,9 @@
  *    stands out, or it happens a third time, one by one. Who then misses it alone is slow, not dead.
  * 3. VMs known to be slow get calls of their own, half of the parallel ones at most, and more time: those calls may
  *    outlast the cycle.
- * 4. Before every call there must be room in the budget of calls that hang (stuck-budget.ts). Where there is none, the
+ * 4. Where most shards of a round miss their deadlines and nobody is to blame, the daemon is slow: nothing more is
+ *    asked in this round, so as not to add to it.
+ * 5. Before every call there must be room in the budget of calls that hang (stuck-budget.ts). Where there is none, the
  *    rest keep their last samples, which is counted.
  *
  * A programming error in one shard costs that shard, and is passed on.
@@ -30,6 +32,8 @@ const VCPU_EVERY = 4;
 const TARGET_SHARE = 0.25;
 /** A slow VM gets so many times what it took lately. */
 const SLOW_MARGIN = 4;
+/** From so many shards on that missed their deadlines, it may be the daemon. */
+const MANY_MISSES = 4;
 /** Tries of one VM in one cycle: in a full shard, without the culprit, alone. */
 const LAST_ATTEMPT = 2;
 
@@ -69,6 +73,8 @@ interface Round {
   readonly slow: TrackedVm[];
   /** Undefined in the second part of the round: there is no third look. */
   readonly doubtful: TrackedVm[] | undefined;
+  /** Shards by their outcome; a miss counts where nobody is to blame. */
+  readonly shards: { answered: number; missed: number };
 }
 
 export class BackedPoll {
@@ -77,8 +83,12 @@ export class BackedPoll {
 
   constructor(private readonly options: BackedPollOptions) {}
 
-  /** Resolves when every shard was answered or given up; never rejects. */
-  async run(vms: readonly TrackedVm[], shardSize: number, cycle: BackedCycle): Promise<void> {
+  /**
+   * Resolves when every shard was answered or given up; never rejects.
+   *
+   * @returns false where it was broken off because the daemon is slow
+   */
+  async run(vms: readonly TrackedVm[], shardSize: number, cycle: BackedCycle): Promise<boolean> {
     const round = this.#plan(vms, shardSize, cycle);
     const slow = this.#startSlow(round);
     await this.#work(round);
@@ -91,6 +101,7 @@ export class BackedPoll {
       });
     }
     if (slow) await this.#awaitUntilDeadline(slow, cycle);
+    return !isDaemonSlow(round);
   }
 
   /** Resolves when no call of a slow VM is under way any more; abort their signal first. */
@@ -115,7 +126,7 @@ export class BackedPoll {
     for (const tracked of probes) queue.push({ vms: [tracked], withVcpu: false, attempt: LAST_ATTEMPT });
     const slow = well.filter((tracked) => isSlow(tracked, this.#targetMs));
     slow.sort((a, b) => a.lastGoodMs - b.lastGoodMs);
-    return { cycle, queue, slow, doubtful: [] };
+    return { cycle, queue, slow, doubtful: [], shards: { answered: 0, missed: 0 } };
   }
 
   #shards(vms: readonly TrackedVm[], size: number, cycle: BackedCycle): Shard[] {
@@ -140,7 +151,7 @@ export class BackedPoll {
 
   async #worker(round: Round): Promise<void> {
     // A worker that finds no room goes: others are under way, or nothing can be asked now.
-    while (!round.cycle.signal.aborted && this.options.budget.hasRoom) {
+    while (!round.cycle.signal.aborted && this.options.budget.hasRoom && !isDaemonSlow(round)) {
       const shard = round.queue.shift();
       if (!shard) return;
       await this.#guarded(shard.vms, round.cycle, () => this.#sample(shard, round));
@@ -166,8 +177,12 @@ export class BackedPoll {
     const vms = first?.quarantine ? shard.vms : gate.pass(shard.vms, round.doubtful);
     const deadlineMs = Math.min(shardDeadlineMs, cycle.deadlineMs - clock.nowMs());
     const fault = await this.#call(vms, shard.withVcpu, deadlineMs, cycle);
-    if (!fault) return;
+    if (!fault) {
+      round.shards.answered++;
+      return;
+    }
     const rest = fault.kind === 'timeout' ? await gate.blame(vms, cycle) : vms;
+    if (fault.kind === 'timeout' && rest.length === vms.length) round.shards.missed++;
     round.queue.unshift(...this.#again({ ...shard, vms: rest }, fault, rest.length < vms.length));
   }
 
@@ -231,4 +246,8 @@ export class BackedPoll {
       });
     }
   }
+}
+
+function isDaemonSlow({ shards: { answered, missed } }: Round): boolean {
+  return missed >= MANY_MISSES && missed > answered;
 }

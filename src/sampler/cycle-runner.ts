@@ -92,7 +92,7 @@ export class CycleRunner {
       return;
     }
     let over = false;
-    await backed.run(cycle.vms, shardSize ?? defaultShardSize(cycle.vms.length, parallelism), {
+    const went = await backed.run(cycle.vms, shardSize ?? defaultShardSize(cycle.vms.length, parallelism), {
       number: cycle.number,
       deadlineMs: cycle.deadlineMs,
       signal,
@@ -106,6 +106,7 @@ export class CycleRunner {
       },
     });
     over = true;
+    if (cycle.full && !went) pace.daemonIsSlow();
   }
 
   async #quarantined(cycle: Cycle): Promise<void> {

@@ -1,6 +1,7 @@
 /**
  * Whether libvirt as a whole is too slow for statistics. Monitor-backed calls are most of the daemon's work for us: where
- * even the monitor-free call takes long, a round of them is left out, so that events and verbs come first.
+ * even the monitor-free call takes long, or the last round was broken off, a round of them is left out, so that events and
+ * verbs come first.
  *
  * At most two rounds in a row: the ages of samples stay well below the limit of monitorResponse.
  */
@@ -9,6 +10,7 @@ const MAX_SKIPS = 2;
 export class Pace {
   #lastFreeMs = 0;
   #skipped = 0;
+  #wasBrokenOff = false;
 
   /** @param limitMs from which a monitor-free call counts as slow */
   constructor(private readonly limitMs: number) {}
@@ -18,9 +20,16 @@ export class Pace {
     this.#lastFreeMs = ms;
   }
 
+  /** A round was broken off. */
+  daemonIsSlow(): void {
+    this.#wasBrokenOff = true;
+  }
+
   /** Asked once before each round: whether it is to be left out. */
   skipsRound(): boolean {
-    if (this.#lastFreeMs <= this.limitMs || this.#skipped >= MAX_SKIPS) {
+    const isSlow = this.#lastFreeMs > this.limitMs || this.#wasBrokenOff;
+    this.#wasBrokenOff = false;
+    if (!isSlow || this.#skipped >= MAX_SKIPS) {
       this.#skipped = 0;
       return false;
     }

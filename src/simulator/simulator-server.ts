@@ -24,10 +24,15 @@ import { SeededRandom } from './random.js';
 import type { SimulatedHost } from './simulated-host.js';
 import { WorkerPool } from './worker-pool.js';
 
-/** How long QEMU takes for one answer of its monitor, ms: `meanMs`, uniformly up to `jitter` (0 to 1) around it. */
+/**
+ * How long QEMU takes for one answer of its monitor, ms: `meanMs`, uniformly up to `jitter` (0 to 1) around it; but
+ * of the answers, the share `tail` takes anything from there up to `tailMs`, each order of magnitude as often.
+ */
 export interface ServiceTime {
   readonly meanMs: number;
   readonly jitter?: number;
+  readonly tail?: number;
+  readonly tailMs?: number;
 }
 
 export interface SimulatorServerOptions {
@@ -180,7 +185,8 @@ export class SimulatorServer implements Service {
   }
 
   #drawServiceMs(): number {
-    const { meanMs = 0, jitter = 0 } = this.#options.serviceTime ?? {};
+    const { meanMs = 0, jitter = 0, tail = 0, tailMs = meanMs } = this.#options.serviceTime ?? {};
+    if (tail > 0 && this.#random.next() < tail) return meanMs * (tailMs / meanMs) ** this.#random.next();
     return jitter === 0 ? meanMs : meanMs * this.#random.between(1 - jitter, 1 + jitter);
   }
 
