@@ -5,6 +5,7 @@
  * declaration are dropped. Names keep their prefixes, which nobody resolves here. Reading alone: xml-tree.ts.
  */
 import { XMLParser } from 'fast-xml-parser';
+import { faultInXml } from './xml-check.js';
 import { decoded, escapeXml } from './xml-tree.js';
 
 const parser = new XMLParser({
@@ -98,6 +99,8 @@ export function xmlElement(
 
 /** @throws Error whose message is one sentence */
 export function parseXmlForEdit(xml: string): XmlNodeElement {
+  const fault = faultInXml(xml);
+  if (fault !== undefined) throw new Error(`The XML is not well-formed: ${fault}.`);
   let raw: readonly RawNode[];
   try {
     raw = parser.parse(xml) as readonly RawNode[];

@@ -36,7 +36,11 @@ function valueElement(name: string, value: MetadataValue): XmlNodeElement {
   }
 }
 
-/** Messages of libvirt quote what they did not understand: characters that no XML may hold would void the whole write. */
+/**
+ * Messages of libvirt quote what they did not understand: characters that no XML may hold would void the whole write.
+ * Line ends are made what every reader of XML makes of them.
+ */
 function representable(text: string): string {
-  return text.replace(/[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, '\u{FFFD}');
+  const lines = text.replace(/\r\n?/g, '\n');
+  return lines.replace(/[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, '\u{FFFD}');
 }
