@@ -19,15 +19,15 @@ export interface PowerCalls {
 
 /** Memory to and from a file. They end with the work, however long it takes; give up by a signal. */
 export interface SaveCalls {
-  /** Writes memory and state to a new file and stops the domain. @param xml in place of the definition in the file */
-  save(id: VmId, path: string, how: { readonly xml?: string }, options?: CallOptions): Promise<void>;
+  /** Writes memory, state and live XML to a new file and stops the domain. */
+  save(id: VmId, path: string, options?: CallOptions): Promise<void>;
   /** @param how.xml in place of the one in the file; name and uuid must be the same */
   restore(
     path: string,
     how: { readonly xml?: string; readonly paused: boolean },
     options?: CallOptions,
   ): Promise<void>;
-  /** Domain XML of a saved file, passwords included. */
+  /** Domain XML of a saved file, passwords included; with changes it can go to restore(). */
   savedXml(path: string, options?: CallOptions): Promise<string>;
   /** Cancels the job that the domain is in (save, migration); 'invalid-state' without one. */
   abortJob(id: VmId, options?: CallOptions): Promise<void>;

@@ -9,8 +9,8 @@ import { SaveFlag, XmlFlag } from './enumerations.js';
 export function saveCalls(domains: DomainCalls): SaveCalls {
   const { jobs, verbs } = domains.lanes;
   return {
-    async save(id, path, { xml }, options) {
-      await jobs.call('DOMAIN_SAVE_FLAGS', { ...domains.on(id), to: path, xml }, options);
+    async save(id, path, options) {
+      await jobs.call('DOMAIN_SAVE_FLAGS', { ...domains.on(id), to: path }, options);
     },
 
     async restore(path, { xml, paused }, options) {

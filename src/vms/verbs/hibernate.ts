@@ -82,7 +82,7 @@ async function save(parts: OperationsParts, vm: Vm, place: SavedPlace): Promise<
     const { xml } = await hypervisor.describe(id);
     const text = savedVmText(savedVm(registry.get(id) ?? vm, xml, clock.wallMs()));
     await files.replace(place.configurationPath, text);
-    await hypervisor.saving.save(id, place.memoryPath, {});
+    await hypervisor.saving.save(id, place.memoryPath);
     registry.move(id, 'stopped-saved');
     log.info(fields, 'The memory of a VM was saved');
   } catch (error) {

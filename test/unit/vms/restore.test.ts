@@ -18,7 +18,7 @@ async function withSaved(): Promise<Harness> {
   hypervisor.emit(id, { kind: 'rtc-change', offsetSec: 60 });
   const text = savedVmText(savedVm(harness.vm(id), hypervisor.domains.get(id)!.xml, clock.wallMs()));
   files.content.set(place.configurationPath, Buffer.from(text));
-  await hypervisor.saving.save(id, place.memoryPath, {});
+  await hypervisor.saving.save(id, place.memoryPath);
   return harness;
 }
 
