@@ -11,6 +11,7 @@ const SUITES = [
   { folder: 'unit', concurrency: availableParallelism() },
   { folder: 'contract', concurrency: availableParallelism() },
   { folder: 'integration', concurrency: 1 },
+  { folder: 'faults', concurrency: 1 },
 ];
 
 const asked = process.argv.slice(2);

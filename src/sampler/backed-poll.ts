@@ -20,7 +20,7 @@ import type { StatsBatch } from '../domain/stats.js';
 import { delay } from '../util/delay.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
-import { callBacked } from './backed-call.js';
+import { callBacked, noteMiss } from './backed-call.js';
 import type { Gate } from './gate.js';
 import { chunks, isSlow, planShards } from './shards.js';
 import type { StuckBudget } from './stuck-budget.js';
@@ -182,7 +182,10 @@ export class BackedPoll {
       return;
     }
     const rest = fault.kind === 'timeout' ? await gate.blame(vms, cycle) : vms;
-    if (fault.kind === 'timeout' && rest.length === vms.length) round.shards.missed++;
+    if (fault.kind === 'timeout' && rest.length === vms.length) {
+      round.shards.missed++;
+      noteMiss(vms, deadlineMs);
+    }
     round.queue.unshift(...this.#again({ ...shard, vms: rest }, fault, rest.length < vms.length));
   }
 
@@ -242,7 +245,8 @@ export class BackedPoll {
         const deadlineMs = Math.max(leftMs, Math.min(patienceMs, SLOW_MARGIN * tracked.serviceMs));
         const fault = await this.#call(vms, false, deadlineMs, cycle);
         if (fault?.kind !== 'timeout') return;
-        await gate.blame(vms, { signal, deadlineMs: clock.nowMs() + shardDeadlineMs });
+        const rest = await gate.blame(vms, { signal, deadlineMs: clock.nowMs() + shardDeadlineMs });
+        noteMiss(rest, deadlineMs);
       });
     }
   }
