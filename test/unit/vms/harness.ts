@@ -75,6 +75,8 @@ export class Harness {
 
   /** Starts and lets the first pass end; events of the adoption are dropped unless asked for. */
   async start(keepEvents = false): Promise<this> {
+    await this.recorder.start();
+    await this.#keeper.start();
     await this.reconciler.start();
     await this.operations.start();
     await this.rest();

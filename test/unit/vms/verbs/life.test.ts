@@ -46,7 +46,7 @@ describe('VM.setDestroyOnReboot', () => {
   it('outlives the agent', async () => {
     const before = await withVm();
     await before.run('VM.setDestroyOnReboot', id);
-    await before.reconciler.stop();
+    await before.stop();
     const after = await new Harness(before.hypervisor).start();
     after.hypervisor.emit(id, { kind: 'reboot' });
     await after.rest();

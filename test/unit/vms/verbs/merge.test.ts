@@ -237,8 +237,7 @@ describe('a VM.merge over a restart of the agent', () => {
   async function interrupted(): Promise<Harness> {
     const harness = await withChain();
     await merge(harness);
-    await harness.operations.stop();
-    await harness.reconciler.stop();
+    await harness.stop();
     return harness;
   }
 
