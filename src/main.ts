@@ -31,6 +31,7 @@ import { formatEndpoint, parseEndpoint } from './transport/endpoints.js';
 import { FanOut } from './transport/fan-out.js';
 import { Listener } from './transport/websocket.js';
 import { ServiceStack, type Service } from './util/lifecycle.js';
+import type { LogOutput } from './util/log-output.js';
 import { createLogger, type Logger } from './util/log.js';
 import { createMetrics } from './util/metrics.js';
 import { packageVersion } from './util/package-root.js';
@@ -98,7 +99,7 @@ interface Agent {
   readonly dispatcher: Dispatcher;
 }
 
-function compose(config: Config, source: Source, log: Logger): Agent {
+function compose(config: Config, source: Source, log: Logger, output: LogOutput): Agent {
   const part = (name: string): { clock: typeof clock; log: Logger; metrics: typeof metrics } => ({
     clock,
     log: log.child({ part: name }),
@@ -159,6 +160,7 @@ function compose(config: Config, source: Source, log: Logger): Agent {
   });
   const health = new HealthReport({
     starts: () => operations.starts,
+    logProblem: () => output.problem,
     hypervisor: () => hypervisor.status,
     vms: registry,
     isReady,
@@ -244,9 +246,9 @@ function greet(source: Source, addresses: readonly string[]): void {
 }
 
 async function run(config: Config): Promise<void> {
-  const log = createLogger(config.logLevel);
+  const { log, output } = createLogger(config.logLevel);
   const source = chooseSource(config, log);
-  const { services, listener, health, dispatcher } = compose(config, source, log);
+  const { services, listener, health, dispatcher } = compose(config, source, log, output);
   const stack = new ServiceStack(services);
   const abort = new AbortController();
   const stop = (why: string, exitCode: number): void => {

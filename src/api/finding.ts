@@ -5,6 +5,6 @@ export interface Finding {
   readonly action: string;
   /** Monotonic ms; absent where only this report knows. */
   readonly sinceMs?: number;
-  /** Concerns one VM only: the host goes on serving. */
-  readonly oneVm?: boolean;
+  /** The host as a whole goes on serving, e.g. where one VM is concerned. */
+  readonly tolerable?: boolean;
 }

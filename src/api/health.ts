@@ -26,6 +26,8 @@ export interface HealthParts {
   /** VMs that were accepted and do not run yet. */
   readonly starts: () => Health['starts'];
   readonly sessions: () => number;
+  /** Why log lines are lost now. */
+  readonly logProblem?: () => string | undefined;
   readonly version: string;
   readonly epoch: string;
   readonly clock: Clock;
@@ -50,7 +52,9 @@ export class HealthReport implements HealthSource {
 
   /** Whether the host as a whole does its work; one VM in trouble does not count. For /healthz. */
   get serving(): boolean {
-    return !this.#stopping && this.parts.isReady() && [...this.#findProblems()].every(({ oneVm }) => oneVm);
+    return (
+      !this.#stopping && this.parts.isReady() && [...this.#findProblems()].every(({ tolerable }) => tolerable)
+    );
   }
 
   health(): Health {
@@ -103,6 +107,15 @@ export class HealthReport implements HealthSource {
 
   *#findProblems(): Generator<Finding> {
     const { hypervisor, vms, sampler, clock } = this.parts;
+    const logProblem = this.parts.logProblem?.();
+    if (logProblem !== undefined) {
+      yield {
+        what: `the log cannot be written (${logProblem})`,
+        action:
+          'make room for it or read it; the agent serves without, and says afterwards how many lines were lost',
+        tolerable: true,
+      };
+    }
     const status = hypervisor();
     if (status.state !== 'open') {
       yield {

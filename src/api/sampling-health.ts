@@ -61,7 +61,7 @@ export function* samplingFindings(
     yield {
       what: `VM ${vm.name} (${vm.id}) does not answer on its monitor`,
       action: `look at its QEMU process and its storage; ${OTHERS}`,
-      oneVm: true,
+      tolerable: true,
     };
   }
   const late = sampling.late();
@@ -84,7 +84,7 @@ function silentVm({ id, why, sinceMs, pid, nextProbeMs }: SilentVm, vms: VmSourc
       `not asked again until its monitor is free${notBefore(nextProbeMs, clock)}; ${OTHERS}. Look at its disks' storage`,
     ],
   }[why] as [string, string];
-  return { what: `VM ${nameOf(id, vms)} does not answer: ${reason}`, action, sinceMs, oneVm: true };
+  return { what: `VM ${nameOf(id, vms)} does not answer: ${reason}`, action, sinceMs, tolerable: true };
 }
 
 function notBefore(atMs: number, clock: Clock): string {
@@ -100,7 +100,7 @@ function lateVms(late: readonly { readonly id: VmId; readonly ageMs: number }[],
   return {
     what: `samples of ${late.length === 1 ? 'a VM are' : `${late.length} VMs are`} late`,
     action: `still asked in each cycle; the oldest: ${named.join(', ')}${others}`,
-    oneVm: true,
+    tolerable: true,
   };
 }
 

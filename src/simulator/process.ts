@@ -1,17 +1,18 @@
 /**
  * The simulated host as a process of its own:
  *
- *   node process.js --domains N --socket PATH [--seed S] [--live] [--service-ms X] [--with-parent]
+ *   node process.js --domains N --socket PATH [--seed S] [--live] [--service-ms X] [--start-ms X] [--with-parent] ...
  *
- * Prints one JSON line `{"ready":true,"socket":PATH}` on stdout. Reads commands as JSON lines on stdin,
- * each answered by one JSON line: {"hang":"vm-0001"}, {"release":"vm-0001"}, {"event-burst":N},
- * {"kill":true}, {"restart":true}. Ends on SIGTERM and SIGINT, and with --with-parent when stdin ends.
+ * Prints one JSON line `{"ready":true,"socket":PATH}` on stdout. Reads commands as JSON lines on stdin, each answered
+ * by one JSON line: `{"hang":"vm-0001"}`, `{"event-burst":N}`, `{"kill":true}`, `{"restart":true}` and those of
+ * commands.ts. Ends on SIGTERM and SIGINT, and with --with-parent when stdin ends.
  */
 import { createInterface } from 'node:readline';
 import { Command, InvalidArgumentError } from 'commander';
 import { createLogger } from '../util/log.js';
 import { systemClock } from '../util/time.js';
-import { LivingHost, eventBurst } from './living-host.js';
+import { obey } from './commands.js';
+import { LivingHost } from './living-host.js';
 import { SimulatedHost } from './simulated-host.js';
 import { SimulatorServer } from './simulator-server.js';
 
@@ -21,6 +22,10 @@ interface Options {
   readonly seed: number;
   readonly live?: true;
   readonly serviceMs: number;
+  readonly startMs: number;
+  readonly parallelStarts: number;
+  readonly saveMs: number;
+  readonly commitMs: number;
   readonly withParent?: true;
 }
 
@@ -38,12 +43,20 @@ const options = new Command()
   .option('--seed <n>', 'same seed, same host', number, 1)
   .option('--live', 'now and then pause, resume, shut down, start a domain')
   .option('--service-ms <ms>', "time of one answer of a domain's monitor", number, 0)
+  .option('--start-ms <ms>', 'time that a QEMU takes to start', number, 0)
+  .option('--parallel-starts <n>', 'QEMUs that may be starting at once', number, 8)
+  .option('--save-ms <ms>', 'time that the memory of a domain takes to be written', number, 50)
+  .option('--commit-ms <ms>', 'time that a commit of a disk image takes', number, 500)
   .option('--with-parent', 'end when stdin ends')
   .parse()
   .opts<Options>();
 
-const log = createLogger('warn', 2);
-const host = new SimulatedHost({ clock: systemClock, domains: options.domains, seed: options.seed });
+const { log } = createLogger('warn', 2);
+const { domains, seed, startMs, parallelStarts, saveMs, commitMs } = options;
+const host = new SimulatedHost({
+  clock: systemClock,
+  ...{ domains, seed, startMs, parallelStarts: Math.max(1, parallelStarts), saveMs, commitMs },
+});
 const server = new SimulatorServer({
   host,
   socketPath: options.socket,
@@ -52,27 +65,6 @@ const server = new SimulatorServer({
   serviceTime: { meanMs: options.serviceMs },
 });
 const life = new LivingHost(host, systemClock);
-
-/** What a command does; the value answers it. */
-const commands: Readonly<Record<string, (argument: unknown) => unknown>> = {
-  hang: (domain) => server.hang(String(domain)),
-  release: (domain) => server.release(String(domain)),
-  'event-burst': (count) => eventBurst(host, Number(count)),
-  kill: () => server.kill(),
-  restart: () => server.start(),
-};
-
-async function obey(line: string): Promise<object> {
-  try {
-    const [[name, argument] = ['', undefined]] = Object.entries(JSON.parse(line) as object);
-    const command = commands[name];
-    if (!command) throw new Error(`unknown command '${name}'`);
-    const result = await command(argument);
-    return { ok: true, ...(result !== undefined && { result }) };
-  } catch (error) {
-    return { ok: false, error: error instanceof Error ? error.message : String(error) };
-  }
-}
 
 function say(message: object): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
@@ -89,7 +81,7 @@ async function end(): Promise<void> {
 
 await server.start();
 if (options.live) await life.start();
-input.on('line', (line) => void obey(line).then(say));
+input.on('line', (line) => void obey(server, line).then(say));
 if (options.withParent) input.once('close', () => void end());
 process.once('SIGTERM', () => void end());
 process.once('SIGINT', () => void end());

@@ -3,6 +3,7 @@
  * A logger is passed in, never imported as a singleton.
  */
 import { pino } from 'pino';
+import { LogOutput } from './log-output.js';
 import type { Clock } from './time.js';
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
@@ -16,17 +17,24 @@ export interface Logger {
   child(bindings: Record<string, unknown>): Logger;
 }
 
-/** @param fd file descriptor of the lines; 1 for a daemon, 2 for a command line program */
-export function createLogger(level: LogLevel, fd: 1 | 2 = 1): Logger {
-  return pino(
+/** A logger, and where its lines go. @param fd 1 for a daemon, 2 for a command line program */
+export function createLogger(
+  level: LogLevel,
+  fd: 1 | 2 = 1,
+): { readonly log: Logger; readonly output: LogOutput } {
+  const output = new LogOutput(fd, (lost) =>
+    log.warn({ lost }, 'log lines were lost: they could not be written'),
+  );
+  const log = pino(
     {
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ dest: fd, sync: true }),
+    output.destination,
   );
+  return { log, output };
 }
 
 export const silentLogger: Logger = {

@@ -15,6 +15,7 @@ let clock: ManualClock;
 let hypervisor: HypervisorStatus;
 let vms: Vm[];
 let ready: boolean;
+let logProblem: string | undefined;
 let sampler: { -readonly [K in keyof HealthParts['sampler']]: HealthParts['sampler'][K] };
 let report: HealthReport;
 
@@ -23,6 +24,7 @@ beforeEach(() => {
   hypervisor = { state: 'open', sinceMs: clock.nowMs(), uri: 'qemu:///system', readOnly: false };
   vms = [vm(idA), vm(idB)];
   ready = true;
+  logProblem = undefined;
   sampler = {
     lastCycle: { endedMs: clock.nowMs(), tookMs: 20 },
     oldestSampleAgeMs: () => 2500,
@@ -43,6 +45,7 @@ beforeEach(() => {
     },
     starts: () => ({ running: 0, waiting: 0, places: 8, longestWaitSec: 0 }),
     isReady: () => ready,
+    logProblem: () => logProblem,
     sampler,
     periodMs: PERIOD_MS,
     sessions: () => 3,
@@ -91,6 +94,14 @@ describe('the health report', () => {
     ready = true;
     report.stopping();
     assert.deepEqual([health().status, report.serving], ['stopping', false]);
+  });
+
+  it('says that log lines are lost, and serves all the same', () => {
+    logProblem = 'ENOSPC: no space left on device, write';
+    const { status, problems } = health();
+    assert.equal(status, 'degraded');
+    assert.match(problems[0]?.what ?? '', /the log cannot be written \(ENOSPC/);
+    assert.equal(report.serving, true);
   });
 
   it('says since when and why libvirt is away, and what to do', async () => {
