@@ -103,7 +103,7 @@ export const guestScripts: Readonly<Record<string, string>> = {
 };
 
 /** Who is logged in after boot. */
-export const guestUser = { name: 'alice', line: 'ttyS0', loginSec: 1_767_225_600 } as const;
+export const guestUser = { name: 'alice', line: 'ttyS0', loginSec: 1_767_225_600 };
 
 /** One record of the C library's utmp file on x86-64: a logged-in user. */
 export function utmpRecord({ name, line, loginSec } = guestUser): Buffer {

@@ -40,6 +40,8 @@ const PLACES = 4;
 const FOR_DOUBTFUL = 2;
 /** An agent that takes longer is no company for those that answer. */
 const PROMPT_MS = 1000;
+/** How long the announcement of a guest waits for what its agent has still to tell. */
+const TELLING_MS = 5000;
 /** libvirt first makes sure that the agent is there, then gives it the command; each may take the limit. */
 const DEADLINE_MS = (2 * ANSWER_SEC + 2) * 1000;
 
@@ -76,7 +78,8 @@ interface Agent extends Progress {
   prompt: boolean;
   /** libvirt has been told how long to wait for it. */
   limited: boolean;
-  heard: boolean;
+  /** Monotonic ms of its first answer. */
+  heardAtMs: number | undefined;
   announced: boolean;
 }
 
@@ -121,7 +124,7 @@ export class GuestAgentPoller implements Service {
     }
     const known = this.#agents.get(id);
     if (known && known.startedAtMs === vm.startedAtMs) {
-      if (!known.heard) this.#offer(vm, known);
+      if (known.heardAtMs === undefined) this.#offer(vm, known);
       return;
     }
     const agent = newAgent(vm);
@@ -132,14 +135,17 @@ export class GuestAgentPoller implements Service {
   }
 
   #loop(): void {
-    const { registry, metrics } = this.parts;
-    let silent = 0;
     for (const [id, agent] of this.#agents) {
-      if (agent.failures > 0) silent++;
-      const vm = registry.get(id);
+      const vm = this.parts.registry.get(id);
       if (vm) this.#offer(vm, agent);
     }
-    metrics.guest_agents_silent.set(silent);
+    this.#countSilent();
+  }
+
+  #countSilent(): void {
+    let silent = 0;
+    for (const { failures } of this.#agents.values()) if (failures > 0) silent++;
+    this.parts.metrics.guest_agents_silent.set(silent);
   }
 
   /** Lets the VM wait for its turn where it has something to be asked. */
@@ -174,8 +180,7 @@ export class GuestAgentPoller implements Service {
     if (this.#agents.get(id) !== agent || outcome === 'unasked') return false;
     agent.asked.set(command, agent.loopMs);
     const more = outcome !== 'silent' && this.#next(vm, agent) !== undefined;
-    // An engine is to learn all at once, unless that takes long.
-    if (agent.heard && !agent.announced && !(more && agent.prompt)) this.#announce(id, agent);
+    if (!more || this.#isOverdue(agent)) this.#announce(id, agent);
     return more;
   }
 
@@ -214,19 +219,26 @@ export class GuestAgentPoller implements Service {
     if (vm) registry.change(id, { facts: { guest: withTold(vm.guest, agent.told) } });
   }
 
+  /** An engine is to learn all at once, unless that takes long. */
+  #isOverdue({ heardAtMs }: Agent): boolean {
+    return heardAtMs !== undefined && this.parts.clock.nowMs() - heardAtMs >= TELLING_MS;
+  }
+
   #announce(id: VmId, agent: Agent): void {
     const { registry } = this.parts;
+    if (agent.announced || agent.heardAtMs === undefined) return;
     agent.announced = true;
     const vm = registry.get(id);
     if (vm) registry.change(id, { causes: ['agent-connected'], extra: { ...guestBlock(vm) } });
   }
 
   #answered(vm: Vm, agent: Agent, tookMs: number): void {
-    if (agent.failures > 0)
-      this.parts.log.info({ vmId: vm.id, name: vm.name }, 'A guest agent answers again');
-    agent.failures = 0;
-    agent.heard = true;
+    agent.heardAtMs ??= this.parts.clock.nowMs();
     agent.prompt = tookMs <= PROMPT_MS;
+    if (agent.failures === 0) return;
+    agent.failures = 0;
+    this.#countSilent();
+    this.parts.log.info({ vmId: vm.id, name: vm.name }, 'A guest agent answers again');
   }
 
   #silent({ id, name }: Vm, agent: Agent, err: unknown): void {
@@ -236,6 +248,7 @@ export class GuestAgentPoller implements Service {
     const forMs = pauseMs(agent.failures);
     agent.notBeforeMs = clock.nowMs() + forMs;
     if (agent.failures > 1) return;
+    this.#countSilent();
     this.#quiet.run('silent', (swallowed) =>
       log.info(
         { vmId: id, name, err, nextTrySec: forMs / 1000, swallowed },
@@ -267,7 +280,7 @@ function newAgent({ startedAtMs }: Vm): Agent {
     failures: 0,
     prompt: false,
     limited: false,
-    heard: false,
+    heardAtMs: undefined,
     announced: false,
   };
 }
