@@ -499,7 +499,7 @@ export type VerbTypes = {
     params: {
       vmID: VmId;
       /**
-       * deviceType and what belongs to it: alias or xml, linkActive, network; or graphicsType, password, ttl, existingConnAction.
+       * deviceType, and what belongs to it. interface: alias (or the NIC's xml), linkActive, network ('' cuts the link), filter with filterParameters, mtu, specParams with inbound and outbound. graphics: graphicsType, password (empty closes the console; of VNC the first 8 bytes count), ttl in seconds, existingConnAction, disconnectAction (none, lock_screen, logout, shutdown, reboot; the first three do nothing), consoleDisconnectActionDelay in minutes, params with userName and userId.
        */
       params: {
         [k: string]: unknown;
@@ -508,7 +508,7 @@ export type VerbTypes = {
     input: {
       vmID: VmId;
       /**
-       * deviceType and what belongs to it: alias or xml, linkActive, network; or graphicsType, password, ttl, existingConnAction.
+       * deviceType, and what belongs to it. interface: alias (or the NIC's xml), linkActive, network ('' cuts the link), filter with filterParameters, mtu, specParams with inbound and outbound. graphics: graphicsType, password (empty closes the console; of VNC the first 8 bytes count), ttl in seconds, existingConnAction, disconnectAction (none, lock_screen, logout, shutdown, reboot; the first three do nothing), consoleDisconnectActionDelay in minutes, params with userName and userId.
        */
       params: {
         [k: string]: unknown;

@@ -34,7 +34,7 @@ export interface VerbSpec {
   readonly params: JsonSchema;
   readonly result: JsonSchema;
   readonly example?: { readonly params: Readonly<Record<string, unknown>>; readonly result: unknown };
-  /** Events of the VM named by `vmID` are held back until the reply is queued. */
+  /** It causes events of the VM named by `vmID`, which are held back until the reply is queued. */
   readonly changesVm?: boolean;
   /** False: answers also before recovery has ended. */
   readonly needsReady?: boolean;

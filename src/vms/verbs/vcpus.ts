@@ -2,7 +2,9 @@
  * VM.setNumberOfCpus: vCPUs plugged into a running VM or out of it, and the host CPUs they may run on.
  */
 import { VerbError } from '../../domain/errors.js';
+import { HypervisorError } from '../../domain/hypervisor.js';
 import type { VmId } from '../../domain/ids.js';
+import type { Vm } from '../../domain/vm.js';
 import { nameOf } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
 import { operateWithOwnCode } from './own-code.js';
@@ -31,10 +33,25 @@ export async function setNumberOfCpus(
         `${nameOf(vm)} can have ${maxVcpus} vCPUs at most, not ${count}; its maximum is set where it is created`,
       );
     }
-    if (count !== vcpus) await devices.setVcpus(id, count);
+    if (count > vcpus) await devices.setVcpus(id, count);
+    else if (count < vcpus) await takeAway(parts, vm, count);
     for (const [vcpu, cpus] of pins.entries()) await devices.pinVcpu(id, vcpu, cpus);
     await refreshAfterChange(parts, id);
   });
+}
+
+/** libvirt waits 5 s for the guest, and calls its silence a timeout, as it does that of a QEMU that hangs. */
+async function takeAway({ hypervisor }: OperationsParts, vm: Vm, count: number): Promise<void> {
+  try {
+    await hypervisor.devices.setVcpus(vm.id, count);
+  } catch (cause) {
+    if (!(cause instanceof HypervisorError && cause.kind === 'timeout')) throw cause;
+    throw new VerbError(
+      'setNumberOfCpusErr',
+      `the guest of ${nameOf(vm)} did not give vCPUs back in time; it may still do so, ask for its state (${cause.detail})`,
+      { cause },
+    );
+  }
 }
 
 function pinsOf(cpusets: readonly string[], count: number): (readonly number[])[] {
