@@ -35,6 +35,8 @@ export interface HealthParts {
 
 /** A missed cycle is a problem when the last one is older than this many periods. */
 const MISSED_PERIODS = 2.5;
+/** In line; a storm of starts takes less. */
+const LONG_WAIT_SEC = 60;
 
 export class HealthReport implements HealthSource {
   readonly #startedMs: number;
@@ -137,6 +139,16 @@ export class HealthReport implements HealthSource {
         what: `no sampling cycle has finished within ${MISSED_PERIODS} periods of ${seconds(periodMs)} s`,
         action: 'see the log; statistics are served as they were',
         sinceMs: endedMs,
+      };
+    }
+    const { longestWaitSec } = this.parts.starts();
+    if (longestWaitSec > LONG_WAIT_SEC) {
+      yield {
+        what: `VMs have been waiting for more than ${LONG_WAIT_SEC} s to be started`,
+        action:
+          'see `starts` and the log for starts that hang; parallelStarts sets how many are started at a time',
+        sinceMs: clock.nowMs() - (longestWaitSec - LONG_WAIT_SEC) * 1000,
+        tolerable: true,
       };
     }
     yield* samplingFindings(sampler, vms, clock);

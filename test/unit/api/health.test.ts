@@ -17,6 +17,7 @@ let vms: Vm[];
 let ready: boolean;
 let logProblem: string | undefined;
 let sampler: { -readonly [K in keyof HealthParts['sampler']]: HealthParts['sampler'][K] };
+let longestWaitSec: number;
 let report: HealthReport;
 
 beforeEach(() => {
@@ -25,6 +26,7 @@ beforeEach(() => {
   vms = [vm(idA), vm(idB)];
   ready = true;
   logProblem = undefined;
+  longestWaitSec = 0;
   sampler = {
     lastCycle: { endedMs: clock.nowMs(), tookMs: 20 },
     oldestSampleAgeMs: () => 2500,
@@ -43,7 +45,7 @@ beforeEach(() => {
       },
       onChange: () => () => undefined,
     },
-    starts: () => ({ running: 0, waiting: 0, places: 8, longestWaitSec: 0 }),
+    starts: () => ({ running: 0, waiting: 0, places: 8, longestWaitSec }),
     isReady: () => ready,
     logProblem: () => logProblem,
     sampler,
@@ -215,5 +217,16 @@ describe('the health report', () => {
     assert.equal(health().status, 'ok');
     vms = [vm(idA, { monitorResponsive: false })];
     assert.equal(health().problems[0]!.since, secondsAgo(0));
+  });
+
+  it('says so where VMs wait long for their start, which is no reason to take the host out of service', () => {
+    longestWaitSec = 60;
+    assert.deepEqual(health().problems, []);
+    longestWaitSec = 75;
+    const { problems, status } = health();
+    assert.match(problems[0]?.what ?? '', /waiting for more than 60 s/);
+    assert.equal(problems[0]?.since, new Date(clock.wallMs() - 15_000).toISOString());
+    assert.equal(status, 'degraded');
+    assert.equal(report.serving, true);
   });
 });
