@@ -11,12 +11,20 @@ import type { SimulatedDomain } from './domain.js';
 import { Fault } from './fault.js';
 import type { SimulatedHost } from './simulated-host.js';
 
+/** A reply that a stream of bytes follows. */
+export class StreamReply<N extends ProcedureName> {
+  constructor(
+    readonly result: Result<N>,
+    readonly data: Uint8Array,
+  ) {}
+}
+
 /** A reply whose body is encoded already. */
 export class RawBody {
   constructor(readonly writer: XdrWriter) {}
 }
 
-export type Reply<N extends ProcedureName> = Result<N> | RawBody;
+export type Reply<N extends ProcedureName> = Result<N> | RawBody | StreamReply<N>;
 export type Handler<N extends ProcedureName> = (call: Call, args: Args<N>) => Reply<N> | Promise<Reply<N>>;
 export type Handlers = { readonly [N in ProcedureName]?: Handler<N> };
 
@@ -40,8 +48,8 @@ export class Call {
   constructor(
     readonly host: SimulatedHost,
     readonly session: CallSession,
-    /** Waits that long; undefined for 0. */
-    private readonly sleep: (ms: number) => Promise<void> | undefined,
+    /** Calls back after so long, unless the daemon ends before; returns the canceller. */
+    private readonly after: (ms: number, callback: () => void) => () => void,
     /** How long QEMU takes for one answer, drawn anew each time. */
     private readonly drawServiceMs: () => number,
   ) {}
@@ -70,6 +78,18 @@ export class Call {
     return wait ? wait.then(action) : action();
   }
 
+  /** As withMonitor(), for what changes the domain: waits for a job such as a save first. */
+  withChange<T>(domain: SimulatedDomain, action: () => T): T | Promise<Awaited<T>> {
+    const wait = domain.monitor.enterChange(true) ?? (domain.active ? this.serve(1) : undefined);
+    return wait ? (wait.then(action) as Promise<Awaited<T>>) : action();
+  }
+
+  /** As withChange(), for what QEMU need not be asked for. */
+  withQuietChange<T>(domain: SimulatedDomain, action: () => T): T | Promise<Awaited<T>> {
+    const wait = domain.monitor.enterChange(false);
+    return wait ? (wait.then(action) as Promise<Awaited<T>>) : action();
+  }
+
   /** As withMonitor(), for calls that need only the domain's lock. */
   withJob<T>(domain: SimulatedDomain, action: () => T): T | Promise<T> {
     const wait = domain.monitor.enterJob();
@@ -80,10 +100,39 @@ export class Call {
   serve(answers: number): Promise<void> | undefined {
     let ms = 0;
     for (let i = 0; i < answers; i++) ms += this.drawServiceMs();
-    return this.sleep(ms);
+    return this.#sleep(ms);
   }
 
   delay(ms: number): Promise<void> {
-    return this.sleep(ms) ?? Promise.resolve();
+    return this.#sleep(ms) ?? Promise.resolve();
+  }
+
+  /**
+   * Resolves with what `begin` hands to its callback, or with undefined after so long (Infinity: never).
+   * @throws Fault 'invalid-state' when the domain's QEMU ends meanwhile
+   */
+  within<T>(
+    domain: SimulatedDomain,
+    ms: number,
+    begin: (done: (value: T) => void) => void,
+  ): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      const settle = (action: () => void) => {
+        cancelTimer();
+        stopListening();
+        action();
+      };
+      const cancelTimer =
+        ms === Infinity ? () => undefined : this.after(ms, () => settle(() => resolve(undefined)));
+      const stopListening = domain.onEnd(() =>
+        settle(() => reject(new Fault('invalid-state', 'domain is not running'))),
+      );
+      begin((value) => settle(() => resolve(value)));
+    });
+  }
+
+  /** Undefined for 0. */
+  #sleep(ms: number): Promise<void> | undefined {
+    return ms <= 0 ? undefined : new Promise((resolve) => this.after(ms, resolve));
   }
 }

@@ -1,7 +1,7 @@
 /**
  * One client's socket, as the daemon treats it: at five unanswered calls it stops reading, so that not even
  * a PONG is seen until a reply has gone out; keepalive for clients that asked for it; event registrations
- * that end with it.
+ * and streams that end with it.
  *
  * Invariants: packets are handled in the order they came; nothing is written after the socket has ended;
  * bytes that break the framing end the connection without a reply.
@@ -19,6 +19,7 @@ import type { PacketHeader } from '../libvirt/wire.js';
 import type { Clock } from '../util/time.js';
 import type { CallSession } from './call.js';
 import type { Answer } from './dispatch.js';
+import { Downloads } from './downloads.js';
 import type { SimulatedDomain } from './domain.js';
 import { eventIdOf, eventPacket } from './event-packets.js';
 import type { HostEvent } from './events.js';
@@ -49,6 +50,7 @@ export class ClientConnection implements CallSession {
   /** Destroyed when the connection ends (AUTODESTROY). */
   readonly ownedDomains = new Set<SimulatedDomain>();
   readonly #registrations = new Map<number, Registration>();
+  readonly #downloads = new Downloads((packet) => this.#send(packet));
   readonly #backlog: { header: PacketHeader; packet: Buffer }[] = [];
   readonly #splitter = new PacketSplitter((header, packet) => this.#backlog.push({ header, packet }));
   #unanswered = 0;
@@ -149,7 +151,11 @@ export class ClientConnection implements CallSession {
       if (isPing && header.version === PROTOCOL_VERSION) this.#send(keepalivePacket(Keepalive.pong));
       return;
     }
-    // Replies, events and streams that nobody opened are none of a client's business: libvirt ignores them, too.
+    if (header.type === PacketType.stream) {
+      this.#downloads.receive(header);
+      return;
+    }
+    // Replies and events are none of a client's business: libvirt ignores them, too.
     if (header.type !== PacketType.call && header.type !== PacketType.callWithFds) return;
     this.#unanswered++;
     this.deps.submit(header, packet, (reply) => this.#reply(reply));
@@ -161,7 +167,11 @@ export class ClientConnection implements CallSession {
       this.socket.destroy();
       return;
     }
-    this.#send(packet);
+    if (Buffer.isBuffer(packet)) this.#send(packet);
+    else {
+      this.#send(packet.reply);
+      if (!this.#downloads.start(packet)) this.socket.destroy();
+    }
     if (this.#closing) this.socket.end();
     else this.#drain();
   }

@@ -13,32 +13,63 @@ import { PacketStatus, PacketType, Program, PROTOCOL_VERSION, WireError } from '
 import type { PacketHeader } from '../libvirt/wire.js';
 import { MAX_STRING_BYTES } from '../libvirt/xdr-codecs.js';
 import { XdrReader, XdrWriter } from '../libvirt/xdr.js';
-import { RawBody } from './call.js';
+import { RawBody, StreamReply } from './call.js';
 import type { Call, Handlers } from './call.js';
 import { Fault } from './fault.js';
 import { bulkHandlers } from './handle-bulk.js';
 import { connectionHandlers } from './handle-connection.js';
-import { findHandlers, lifecycleHandlers, metadataHandlers } from './handle-domain.js';
+import { deviceHandlers } from './handle-devices.js';
+import { definitionHandlers, findHandlers } from './handle-domain.js';
+import { addressQueries, guestHandlers } from './handle-guest.js';
+import { blockJobQueries, imageHandlers } from './handle-images.js';
+import { metadataHandlers, metadataQueries } from './handle-metadata.js';
+import { powerHandlers } from './handle-power.js';
+import { jobQueries, savingHandlers } from './handle-saving.js';
+import { screenHandlers } from './handle-screen.js';
 import { statsHandlers } from './handle-stats.js';
+import { tuningHandlers, tuningQueries } from './handle-tuning.js';
 
 type AnyHandler = (call: Call, args: unknown) => unknown;
+
+/** A connection that may only read is refused all of these. */
+const writers = {
+  ...definitionHandlers,
+  ...powerHandlers,
+  ...savingHandlers,
+  ...metadataHandlers,
+  ...deviceHandlers,
+  ...tuningHandlers,
+  ...imageHandlers,
+  ...guestHandlers,
+  ...screenHandlers,
+} as const satisfies Handlers;
 
 const handlers: Handlers = {
   ...connectionHandlers,
   ...findHandlers,
+  ...metadataQueries,
   ...statsHandlers,
+  ...jobQueries,
+  ...blockJobQueries,
+  ...addressQueries,
+  ...tuningQueries,
   ...bulkHandlers,
-  ...lifecycleHandlers,
-  ...metadataHandlers,
+  ...writers,
 };
 
 /** The last procedure of libvirt 9.0. */
 const LAST_PROCEDURE = 443;
 const byNumber = new Map(
-  (Object.entries(procedures) as [ProcedureName, Procedure][])
-    .filter(([, { program }]) => program === Program.remote)
-    .map(([name, row]) => [row.number, { name, row }]),
+  (Object.entries(procedures) as [ProcedureName, Procedure][]).map(([name, row]) => [
+    keyOf(row.program, row.number),
+    { name, row },
+  ]),
 );
+
+function keyOf(program: number, number: number): string {
+  return `${program}/${number}`;
+}
+
 const beforeOpen = new Set<ProcedureName>([
   'AUTH_LIST',
   'AUTH_POLKIT',
@@ -46,19 +77,22 @@ const beforeOpen = new Set<ProcedureName>([
   'CONNECT_CLOSE',
   'CONNECT_SUPPORTS_FEATURE',
 ]);
-const writing = new Set<string>([
-  ...Object.keys(lifecycleHandlers),
-  'DOMAIN_SET_AUTOSTART',
-  'DOMAIN_SET_METADATA',
-]);
+const writing = new Set<string>(Object.keys(writers));
 
 /** Whether a priority worker may run it. */
 export function isPriority(header: PacketHeader): boolean {
-  return byNumber.get(header.procedure)?.row.priority ?? true;
+  return byNumber.get(keyOf(header.program, header.procedure))?.row.priority ?? true;
+}
+
+/** A reply, and what is streamed after it. */
+export interface StreamedAnswer {
+  readonly reply: Buffer;
+  readonly header: PacketHeader;
+  readonly data: Uint8Array;
 }
 
 /** Undefined: libvirt has no answer to that and closes the connection. */
-export type Answer = Buffer | undefined;
+export type Answer = Buffer | StreamedAnswer | undefined;
 
 /** The reply packet, at once where the handler is quick. The promise never rejects. */
 export function dispatch(call: Call, header: PacketHeader, packet: Buffer): Answer | Promise<Answer> {
@@ -67,7 +101,10 @@ export function dispatch(call: Call, header: PacketHeader, packet: Buffer): Answ
     authorize(call, name);
     const args = decode(row, packet);
     const result = handler(call, args);
-    const finish = (value: unknown) => replyPacket(header, row, value);
+    const finish = (value: unknown): Answer => {
+      if (!(value instanceof StreamReply)) return replyPacket(header, row, value);
+      return { reply: replyPacket(header, row, value.result), header, data: value.data };
+    };
     if (!(result instanceof Promise)) return finish(result);
     return result.then(finish).catch((error: unknown) => errorPacket(header, error));
   } catch (error) {
@@ -84,7 +121,7 @@ function findHandler(header: PacketHeader): { name: ProcedureName; row: Procedur
   if (program === Program.remote && (procedure < 1 || procedure > LAST_PROCEDURE)) {
     throw new Fault('rpc', `unknown procedure: ${procedure}`);
   }
-  const entry = program === Program.remote ? byNumber.get(procedure) : undefined;
+  const entry = byNumber.get(keyOf(program, procedure));
   const handler = entry && handlers[entry.name];
   // No procedure that the simulated host knows takes descriptors.
   if (!entry || !handler || type === PacketType.callWithFds)

@@ -1,11 +1,22 @@
 /**
- * What a simulated domain consists of, and how the host's first N domains are made up from seed and index.
+ * What a simulated domain consists of, as values that never change: a change makes a new configuration.
  *
- * Configuration only: states, ids and counters are domain.ts's.
+ * Elements that the model does not know are kept as they came, so that a definition comes back whole. States, ids and
+ * counters are domain.ts's.
  */
-import { SeededRandom, seededUuid } from './random.js';
+import type { XmlNodeElement } from '../util/xml-edit.js';
 
-export const OVIRT_VM_URI = 'http://ovirt.org/vm/1.0';
+/** An image below the one that the guest writes to. */
+export interface ImageConfig {
+  readonly path: string;
+  readonly type: 'file' | 'block';
+  readonly format: string;
+  /** Its node's number in a running QEMU. */
+  readonly index?: number;
+}
+
+/** libvirt's names of block I/O limits; group_name is text. */
+export type DiskLimits = ReadonlyMap<string, number | string>;
 
 export interface DiskConfig {
   readonly target: string;
@@ -14,19 +25,38 @@ export interface DiskConfig {
   readonly format: string;
   /** '' for a drive without medium. */
   readonly path: string;
-  readonly type: 'file' | 'block';
+  readonly type: 'file' | 'block' | 'network';
   readonly capacityBytes: number;
-  /** The user's own alias (`ua-...`); absent: libvirt's choice. */
-  readonly alias?: string;
+  /** The images below, the nearest first. */
+  readonly backing: readonly ImageConfig[];
+  /** Node number of the image on top, in a running QEMU. */
+  readonly index?: number;
+  readonly limits?: DiskLimits;
   readonly serial?: string;
+  /** The user's own (`ua-...`), or libvirt's choice in a running domain. */
+  readonly alias?: string;
+  readonly address?: XmlNodeElement;
+  /** The element as it was defined; its unknown parts are printed again. */
+  readonly base?: XmlNodeElement;
 }
 
 export interface NicConfig {
   readonly mac: string;
-  /** Bridge name; absent: a bare tap (`type='ethernet'`). */
+  /** Bridge or network; absent: whatever `base` says, else a bare tap (`type='ethernet'`). */
   readonly bridge?: string;
   readonly model: string;
+  /** Host tap, in a running domain. */
+  readonly tap?: string;
   readonly alias?: string;
+  readonly address?: XmlNodeElement;
+  readonly base?: XmlNodeElement;
+}
+
+/** A device that is neither disk nor NIC. */
+export interface OtherDevice {
+  readonly base: XmlNodeElement;
+  readonly alias?: string;
+  readonly address?: XmlNodeElement;
 }
 
 export interface MetadataElement {
@@ -41,69 +71,39 @@ export interface DomainConfig {
   readonly type: 'kvm' | 'qemu';
   readonly name: string;
   readonly uuid: string;
+  /** Memory modules included. */
   readonly memoryKiB: number;
   readonly currentMemoryKiB: number;
   readonly vcpus: number;
   readonly maxVcpus: number;
-  readonly machine: string;
-  readonly acpi: boolean;
+  /** What becomes of a guest that reboots, or crashes: 'destroy', 'restart', 'preserve' ... */
+  readonly onReboot: string;
+  readonly onCrash: string;
   readonly disks: readonly DiskConfig[];
   readonly nics: readonly NicConfig[];
-  /** Listen address of the VNC server; absent: no graphics. */
-  readonly vncListen?: string;
-  readonly guestAgent: boolean;
+  readonly others: readonly OtherDevice[];
   /** Undefined: no memballoon; 0: statistics off. Seconds. */
   readonly balloonPeriodSec?: number;
   readonly title?: string;
   readonly description?: string;
   /** By namespace URI. */
   readonly metadata: ReadonlyMap<string, MetadataElement>;
+  /** Scheduler parameters that were set, by libvirt's names: cpu_shares, vcpu_quota ... */
+  readonly scheduler: ReadonlyMap<string, number>;
+  /** vCPU -> list of host CPUs, e.g. '0-2,5'. */
+  readonly pins: ReadonlyMap<number, string>;
+  /** All other elements of the document. */
+  readonly rest: readonly XmlNodeElement[];
 }
 
-export interface DomainDefaults {
-  readonly vcpus?: number;
-  readonly disks?: number;
-  readonly nics?: number;
-  readonly memoryMiB?: number;
+const AGENT_CHANNEL = 'org.qemu.guest_agent.0';
+
+export function isAgentChannel({ base }: OtherDevice): boolean {
+  return base.name === 'channel' && base.child('target')?.attribute('name') === AGENT_CHANNEL;
 }
 
-interface ManagedDisk {
-  readonly config: DiskConfig;
-  readonly imageId: string;
-  readonly volumeId: string;
-}
-
-/** One storage domain in one pool, the same on every simulated host: hosts of a cluster share their storage. */
-const STORAGE_ID = seededUuid(0, 'storage');
-const POOL_ID = seededUuid(0, 'pool');
-
-/** The index-th domain of a host, 1-based: `vm-0001`. Every tenth has no ovirt-vm metadata: it is "external". */
-export function makeConfig(seed: number, index: number, defaults: DomainDefaults = {}): DomainConfig {
-  const name = `vm-${index.toString().padStart(4, '0')}`;
-  const uuid = seededUuid(seed, `domain/${index}`);
-  const random = new SeededRandom(seed * 7919 + index);
-  const memoryKiB = (defaults.memoryMiB ?? random.pick([1024, 2048, 4096, 8192]) ?? 1024) * 1024;
-  const vcpus = defaults.vcpus ?? 2;
-  const managed = index % 10 !== 0;
-  const disks = Array.from({ length: defaults.disks ?? 2 }, (_, disk) => makeDisk(seed, index, disk));
-  const nics = Array.from({ length: defaults.nics ?? 1 }, (_, nic) => makeNic(index, nic));
-  return {
-    type: 'kvm',
-    name,
-    uuid,
-    memoryKiB,
-    currentMemoryKiB: memoryKiB,
-    vcpus,
-    maxVcpus: vcpus,
-    machine: 'pc-q35-7.2',
-    acpi: true,
-    disks: disks.map(({ config }) => config),
-    nics,
-    vncListen: '127.0.0.1',
-    guestAgent: true,
-    balloonPeriodSec: 5,
-    metadata: managed ? new Map([[OVIRT_VM_URI, ovirtMetadata(memoryKiB, disks)]]) : new Map(),
-  };
+export function hasAgentChannel(config: DomainConfig): boolean {
+  return config.others.some(isAgentChannel);
 }
 
 /** `vda`, `vdb` ... `vdz`, `vdaa`. */
@@ -115,42 +115,21 @@ export function diskName(prefix: string, index: number): string {
   return prefix + letters;
 }
 
-function makeDisk(seed: number, index: number, disk: number): ManagedDisk {
-  const imageId = seededUuid(seed, `image/${index}/${disk}`);
-  const volumeId = seededUuid(seed, `volume/${index}/${disk}`);
-  return {
-    imageId,
-    volumeId,
-    config: {
-      target: diskName('vd', disk),
-      bus: 'virtio',
-      device: 'disk',
-      format: 'qcow2',
-      type: 'file',
-      path: `/rhev/data-center/mnt/nas.example.com:_exports_data/${STORAGE_ID}/images/${imageId}/${volumeId}`,
-      capacityBytes: (disk + 1) * 16 * 2 ** 30,
-      serial: imageId,
-    },
-  };
+/** The number in diskName(); 0 for a name of another form. */
+export function diskIndex(target: string): number {
+  const letters = /^[a-z]d([a-z]{1,3})$/.exec(target)?.[1] ?? 'a';
+  let index = 0;
+  for (let at = 0; at < letters.length; at++) index = index * 26 + letters.charCodeAt(at) - 96;
+  return index - 1;
 }
 
-function makeNic(index: number, nic: number): NicConfig {
-  const number = index * 16 + nic;
-  const tail = [number >> 16, number >> 8, number].map((part) => (part & 0xff).toString(16).padStart(2, '0'));
-  return { mac: `52:54:00:${tail.join(':')}`, bridge: 'ovirtmgmt', model: 'virtio' };
+/** The disk that a target name, or the path of its image, means. */
+export function findDisk(config: DomainConfig, name: string): DiskConfig | undefined {
+  return config.disks.find((disk) => name !== '' && (disk.target === name || disk.path === name));
 }
 
-function ovirtMetadata(memoryKiB: number, disks: readonly ManagedDisk[]): MetadataElement {
-  const devices = disks.map(
-    ({ config, imageId, volumeId }) =>
-      `  <device devtype="disk" name="${config.target}">\n    <domainID>${STORAGE_ID}</domainID>\n` +
-      `    <imageID>${imageId}</imageID>\n    <poolID>${POOL_ID}</poolID>\n` +
-      `    <volumeID>${volumeId}</volumeID>\n  </device>\n`,
-  );
-  const xml =
-    `<vm>\n  <ballooningEnabled type="bool">true</ballooningEnabled>\n  <clusterVersion>4.7</clusterVersion>\n` +
-    `  <launchPaused type="bool">false</launchPaused>\n` +
-    `  <minGuaranteedMemoryMb type="int">${Math.floor(memoryKiB / 2048)}</minGuaranteedMemoryMb>\n` +
-    `  <resumeBehavior>auto_resume</resumeBehavior>\n${devices.join('')}</vm>`;
-  return { key: 'ovirt-vm', xml };
+/** The configuration with one of its disks replaced. */
+export function withDisk(config: DomainConfig, changed: DiskConfig): DomainConfig {
+  const disks = config.disks.map((disk) => (disk.target === changed.target ? changed : disk));
+  return { ...config, disks };
 }

@@ -8,23 +8,15 @@ import type { HostEvent } from './events.js';
 /** libvirt's events all carry this serial, which may be that of a live call too. */
 const EVENT_SERIAL = 1;
 
-const packetOfKind = {
-  lifecycle: eventPackets.lifecycle,
-  reboot: eventPackets.reboot,
-  agent: eventPackets.agentLifecycle,
-  metadata: eventPackets.metadataChange,
-  balloon: eventPackets.balloonChange,
-} as const satisfies Record<HostEvent['kind'], unknown>;
-
 /** The event id that clients register. */
 export function eventIdOf(event: HostEvent): number {
-  return packetOfKind[event.kind].eventId;
+  return eventPackets[event.kind].eventId;
 }
 
 export function eventPacket(event: HostEvent, callbackId: number): Buffer {
-  const { procedure, codec } = packetOfKind[event.kind];
+  const { procedure, codec } = eventPackets[event.kind];
   const writer = new XdrWriter(512 + 4 * event.domain.name.length);
-  (codec as Codec<object>).write(writer, payload(event, callbackId));
+  (codec as Codec<object>).write(writer, { ...event, callbackId, dom: event.domain });
   return writer.finish({
     program: Program.remote,
     version: PROTOCOL_VERSION,
@@ -33,20 +25,4 @@ export function eventPacket(event: HostEvent, callbackId: number): Buffer {
     serial: EVENT_SERIAL,
     status: PacketStatus.ok,
   });
-}
-
-function payload(event: HostEvent, callbackId: number): object {
-  const common = { callbackId, dom: event.domain };
-  switch (event.kind) {
-    case 'lifecycle':
-      return { ...common, event: event.event, detail: event.detail };
-    case 'reboot':
-      return common;
-    case 'agent':
-      return { ...common, state: event.state, reason: event.reason };
-    case 'metadata':
-      return { ...common, type: event.type, uri: event.uri };
-    case 'balloon':
-      return { ...common, actual: event.actualKiB };
-  }
 }

@@ -60,6 +60,11 @@ export const faultKinds = {
     domain: qemu,
     format: 'Operation not supported: %s',
   },
+  aborted: { code: ErrorCode.operationAborted, domain: qemu, format: 'operation aborted: %s' },
+  'job-active': { code: ErrorCode.blockCopyActive, domain: qemu, format: 'block copy still active: %s' },
+  'device-missing': { code: ErrorCode.deviceMissing, domain: qemu, format: 'device not found: %s' },
+  /** An errno of the host, such as a file that is not there. */
+  system: { code: ErrorCode.systemError, domain: qemu, format: '%s' },
   agent: { code: ErrorCode.agentUnresponsive, domain: qemu, format: 'Guest agent is not responding: %s' },
 } as const satisfies Record<string, FaultKind>;
 

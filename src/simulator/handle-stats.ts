@@ -8,7 +8,6 @@ import type { SimulatedDomain } from './domain.js';
 import { Fault } from './fault.js';
 
 const ControlState = { ok: 0, occupied: 2 } as const;
-const AddressSource = { lease: 0, agent: 1 } as const;
 
 /** virDomainMemoryStats tags and the balloon fields that they equal. */
 const memoryTags: readonly (readonly [number, string])[] = [
@@ -37,17 +36,6 @@ const blockParams: readonly (readonly [string, string])[] = [
   ['rd_total_times', 'rd.times'],
   ['flush_total_times', 'fl.times'],
 ];
-
-/** Weights and bandwidth of a running domain that nobody has set. */
-const scheduler: readonly TypedParam[] = [
-  { field: 'cpu_shares', type: 'ullong', value: 100 },
-  ...['vcpu', 'emulator', 'global', 'iothread'].flatMap((part): TypedParam[] => [
-    { field: `${part}_period`, type: 'ullong', value: 100_000 },
-    { field: `${part}_quota`, type: 'llong', value: -1 },
-  ]),
-];
-/** A stopped one's definition says nothing of them. */
-const unscheduled = scheduler.map((param): TypedParam => ({ ...param, value: 0 }) as TypedParam);
 
 function read(call: Call, domain: SimulatedDomain): (name: string) => number {
   const table = call.host.stats.of(domain);
@@ -168,66 +156,12 @@ export const statsHandlers = {
     const mapBytes = Math.min(Math.max(0, maxInfo * mapLength), 65_536);
     return { info, cpuMaps: Buffer.alloc(mapBytes, 0xff) };
   },
-  DOMAIN_GET_VCPUS_FLAGS: (call, { dom }) => ({ num: call.domain(dom).config.vcpus }),
   DOMAIN_GET_DISK_ERRORS(call, { dom, maxErrors }) {
     const domain = call.activeDomain(dom);
-    const nerrors = maxErrors === 0 ? domain.config.disks.length : 0;
-    return call.withMonitor(domain, () => ({ errors: [], nerrors }));
-  },
-  DOMAIN_GET_JOB_INFO: (call, { dom }) => call.withJob(call.activeDomain(dom), () => noJob),
-  DOMAIN_GET_JOB_STATS: (call, { dom }) =>
-    call.withJob(call.activeDomain(dom), () => ({ type: 0, params: [] })),
-  DOMAIN_GET_BLOCK_JOB_INFO(call, { dom, path }) {
-    const domain = call.activeDomain(dom);
-    diskIndex(domain, path);
-    return call.withJob(domain, () => ({ found: 0, type: 0, bandwidth: 0, cur: 0, end: 0 }));
-  },
-  DOMAIN_GET_SCHEDULER_TYPE(call, { dom }) {
-    call.domain(dom);
-    return { type: 'posix', nparams: scheduler.length };
-  },
-  DOMAIN_GET_SCHEDULER_PARAMETERS(call, { dom, nparams }) {
-    return schedulerParams(call.domain(dom), nparams);
-  },
-  DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS(call, { dom, nparams }) {
-    return schedulerParams(call.domain(dom), nparams);
-  },
-  DOMAIN_INTERFACE_ADDRESSES(call, { dom, source }) {
-    const domain = call.activeDomain(dom);
-    const fromAgent = source === AddressSource.agent;
-    if (fromAgent && !domain.agentConnected) throw new Fault('agent', 'QEMU guest agent is not connected');
-    const loopback = { name: 'lo', mac: '00:00:00:00:00:00', addresses: [address('127.0.0.1', 8)] };
-    const nics = domain.config.nics.map((nic, index) => ({
-      name: fromAgent ? `eth${index}` : (domain.taps[index] ?? ''),
-      mac: nic.mac,
-      addresses: [address(`10.${(domain.id >> 8) & 0xff}.${domain.id & 0xff}.${index + 2}`, 8)],
-    }));
-    return { interfaces: fromAgent ? [loopback, ...nics] : nics };
+    return call.withMonitor(domain, () => {
+      if (maxErrors === 0) return { errors: [], nerrors: domain.config.disks.length };
+      const errors = [...domain.diskErrors].map(([disk, error]) => ({ disk, error })).slice(0, maxErrors);
+      return { errors, nerrors: errors.length };
+    });
   },
 } as const satisfies Handlers;
-
-const noJob = {
-  type: 0,
-  timeElapsed: 0,
-  timeRemaining: 0,
-  dataTotal: 0,
-  dataProcessed: 0,
-  dataRemaining: 0,
-  memTotal: 0,
-  memProcessed: 0,
-  memRemaining: 0,
-  fileTotal: 0,
-  fileProcessed: 0,
-  fileRemaining: 0,
-};
-
-function address(text: string, prefix: number) {
-  return { type: 0, address: text, prefix };
-}
-
-function schedulerParams({ active }: SimulatedDomain, nparams: number): { params: readonly TypedParam[] } {
-  if (nparams <= 0) {
-    throw new Fault('invalid-argument', 'nparams in virDomainGetSchedulerParameters must not be zero');
-  }
-  return { params: (active ? scheduler : unscheduled).slice(0, nparams) };
-}

@@ -3,139 +3,133 @@
  * libvirt 9.0).
  *
  * Changes the domain at once and tells the events through `emit`; knows nothing of the set of domains or of
- * sockets. A monitor that hangs is the caller's business: nothing here waits, but for the guest that
- * answers a power button.
+ * sockets. A monitor that hangs is the caller's business: nothing here waits. What the guest does by itself, or
+ * answers after a while, is guest-power.ts's.
  */
-import type { Clock } from '../util/time.js';
+import { Reason, State } from './domain.js';
 import type { SimulatedDomain } from './domain.js';
-import { State } from './domain.js';
+import { hasAgentChannel } from './domain-config.js';
 import type { DomainConfig } from './domain-config.js';
+import { AgentReason, AgentState, Lifecycle, agent } from './events.js';
 import type { EventBody } from './events.js';
-import { Lifecycle } from './events.js';
 import { Fault } from './fault.js';
 
+export interface NewProcess {
+  readonly id: number;
+  readonly vncPort: number;
+  readonly config: DomainConfig;
+}
+
 export interface LifecycleDeps {
-  readonly clock: Clock;
-  readonly emit: (domain: SimulatedDomain, event: EventBody) => void;
-  /** Gives id, taps and port of a new QEMU process. */
-  readonly newProcess: (config: DomainConfig) => { id: number; taps: readonly string[]; vncPort: number };
-  /** A transient domain has stopped, or a stopped one was undefined: it is to be forgotten. */
+  readonly emit: (domain: SimulatedDomain, ...events: readonly EventBody[]) => void;
+  /** Gives id, port and configuration of a new QEMU process. */
+  readonly newProcess: (config: DomainConfig) => NewProcess;
+  /** A transient domain has stopped: it is to be forgotten. */
   readonly forget: (domain: SimulatedDomain) => void;
-  /** How long a guest takes to power off or to reboot, ms. */
-  readonly guestAnswerMs: number;
-  /** How long after its start a guest's agent connects, ms. */
-  readonly agentStartMs: number;
+  /** The guest's CPUs run for the first time. */
+  readonly booted: (domain: SimulatedDomain) => void;
+  /** The domain runs again after a pause. */
+  readonly resumed: (domain: SimulatedDomain) => void;
 }
 
 export class DomainLifecycle {
-  readonly #timers = new Map<SimulatedDomain, Set<() => void>>();
-
   constructor(private readonly deps: LifecycleDeps) {}
 
-  start(domain: SimulatedDomain, paused: boolean): void {
+  /** From nothing to running, or to paused, at once. @param config absent: the definition */
+  start(domain: SimulatedDomain, paused: boolean, config?: DomainConfig): void {
+    this.launch(domain, config);
+    this.boot(domain, paused);
+  }
+
+  /** QEMU is there, the guest's CPUs are not yet. */
+  launch(domain: SimulatedDomain, config = domain.definition): void {
     if (domain.active) throw new Fault('invalid-state', 'domain is already running');
-    domain.attach({ ...this.deps.newProcess(domain.config), uptimeSec: 0 });
+    domain.attach({ ...this.deps.newProcess(config), uptimeSec: 0 });
+    domain.moveTo(State.paused, Reason.paused.startingUp);
+    if (hasAgentChannel(config)) {
+      this.deps.emit(domain, agent(AgentState.disconnected, AgentReason.domainStarted));
+    }
+  }
+
+  boot(domain: SimulatedDomain, paused: boolean): void {
     const { emit } = this.deps;
-    if (domain.config.guestAgent) emit(domain, { kind: 'agent', state: 2, reason: 1 });
     if (paused) {
-      domain.moveTo(State.paused, 1);
-      emit(domain, Lifecycle.started);
-      emit(domain, Lifecycle.suspended);
+      domain.moveTo(State.paused, Reason.paused.user);
+      emit(domain, Lifecycle.started, Lifecycle.suspended);
     } else {
-      domain.moveTo(State.running, 1);
-      emit(domain, Lifecycle.resumed);
-      emit(domain, Lifecycle.started);
+      domain.moveTo(State.running, Reason.running.booted);
+      emit(domain, Lifecycle.resumed, Lifecycle.started);
     }
-    if (domain.config.guestAgent) {
-      this.#later(domain, this.deps.agentStartMs, () => {
-        domain.agentConnected = true;
-        emit(domain, { kind: 'agent', state: 1, reason: 2 });
-      });
+    this.deps.booted(domain);
+  }
+
+  /** After launch(), with the memory of an image: as it was saved, unless it is to stay paused. */
+  continueRestored(domain: SimulatedDomain, running: boolean): void {
+    const { emit } = this.deps;
+    if (running) {
+      domain.moveTo(State.running, Reason.running.restored);
+      emit(domain, Lifecycle.startedRestored, Lifecycle.resumedFromSnapshot);
+    } else {
+      domain.moveTo(State.paused, Reason.paused.migration);
+      emit(domain, Lifecycle.startedRestored, Lifecycle.suspendedRestored);
     }
+  }
+
+  /** A start has failed: no event tells of it but that of the monitor. */
+  failStart(domain: SimulatedDomain): void {
+    if (domain.active) this.deps.emit(domain, { kind: 'controlError' });
+    this.#end(domain, Reason.shutoff.failed);
   }
 
   suspend(domain: SimulatedDomain): void {
     this.requireActive(domain);
     if (domain.state === State.paused) return;
-    domain.moveTo(State.paused, 1);
-    this.deps.emit(domain, Lifecycle.suspended);
+    this.pause(domain, Reason.paused.user, Lifecycle.suspended);
   }
 
-  resume(domain: SimulatedDomain): void {
+  /** Stops the CPUs of a guest that runs. */
+  pause(domain: SimulatedDomain, reason: number, event: EventBody): void {
+    if (!domain.running) return;
+    domain.moveTo(State.paused, reason);
+    this.deps.emit(domain, event);
+  }
+
+  /** @param reason virDomainRunningReason */
+  resume(domain: SimulatedDomain, reason: number = Reason.running.unpaused): void {
     this.requireActive(domain);
     if (domain.state === State.running) throw new Fault('invalid-state', 'domain is already running');
-    domain.moveTo(State.running, 5);
+    domain.diskErrors.clear();
+    domain.moveTo(State.running, reason);
     this.deps.emit(domain, Lifecycle.resumed);
-    if (domain.shutdownPending) this.#later(domain, this.deps.guestAnswerMs, () => this.#powerOff(domain));
+    this.deps.resumed(domain);
   }
 
   /** @param stuck QEMU did not answer and had to be killed: it could not say that it shuts down */
   destroy(domain: SimulatedDomain, stuck: boolean): void {
     this.requireActive(domain);
     if (!stuck) this.deps.emit(domain, Lifecycle.shutdownByHost);
-    this.#stop(domain, 2, Lifecycle.destroyed);
+    this.stop(domain, Reason.shutoff.destroyed, Lifecycle.destroyed);
   }
 
-  /** QEMU dies by itself. */
+  /** QEMU dies by itself, or is killed. */
   crash(domain: SimulatedDomain): void {
     this.requireActive(domain);
-    this.#stop(domain, 6, Lifecycle.failed);
+    this.stop(domain, Reason.shutoff.crashed, Lifecycle.failed);
   }
 
-  /** Presses the power button; a guest that runs answers after a while, a paused one when it is resumed. */
-  shutdown(domain: SimulatedDomain): void {
-    this.requireActive(domain);
-    if (domain.shutdownPending) return;
-    domain.shutdownPending = true;
-    if (domain.running) this.#later(domain, this.deps.guestAnswerMs, () => this.#powerOff(domain));
-  }
-
-  reboot(domain: SimulatedDomain): void {
-    this.requireActive(domain);
-    this.#later(domain, this.deps.guestAnswerMs, () => this.deps.emit(domain, { kind: 'reboot' }));
-  }
-
-  reset(domain: SimulatedDomain): void {
-    this.requireActive(domain);
-    this.deps.emit(domain, { kind: 'reboot' });
-    this.deps.emit(domain, { kind: 'reboot' });
+  /** @param reason virDomainShutoffReason */
+  stop(domain: SimulatedDomain, reason: number, event: EventBody): void {
+    this.#end(domain, reason, event);
   }
 
   requireActive(domain: SimulatedDomain): void {
     if (!domain.active) throw new Fault('invalid-state', 'domain is not running');
   }
 
-  /** Cancels every timer. */
-  close(): void {
-    for (const domain of this.#timers.keys()) this.#cancelTimers(domain);
-  }
-
-  #powerOff(domain: SimulatedDomain): void {
-    if (!domain.running) return;
-    this.deps.emit(domain, Lifecycle.shutdownByGuest);
-    this.#stop(domain, 1, Lifecycle.stopped);
-  }
-
-  #stop(domain: SimulatedDomain, reason: number, event: EventBody): void {
-    this.#cancelTimers(domain);
+  #end(domain: SimulatedDomain, reason: number, event?: EventBody): void {
     domain.moveTo(State.shutoff, reason);
     domain.detach();
-    this.deps.emit(domain, event);
+    if (event) this.deps.emit(domain, event);
     if (!domain.persistent) this.deps.forget(domain);
-  }
-
-  #later(domain: SimulatedDomain, delayMs: number, action: () => void): void {
-    const timers = this.#timers.get(domain) ?? new Set();
-    this.#timers.set(domain, timers);
-    const cancel = this.deps.clock.after(delayMs, () => {
-      timers.delete(cancel);
-      action();
-    });
-    timers.add(cancel);
-  }
-
-  #cancelTimers(domain: SimulatedDomain): void {
-    for (const cancel of this.#timers.get(domain) ?? []) cancel();
-    this.#timers.delete(domain);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Life on the simulated host: every few seconds one domain is paused, resumed, shut down or started, in an
- * order that depends on the seed alone. Also the maker of event bursts.
+ * Life on the simulated host: every few seconds one domain is paused, resumed, shut down, rebooted by its guest or
+ * started, in an order that depends on the seed alone. Also the maker of event bursts.
  *
  * Only a small part of the domains is ever away at the same time, so that a list of VMs stays worth looking at.
  */
@@ -46,16 +46,19 @@ export class LivingHost implements Service {
   }
 
   #live(): void {
-    const usable = [...this.host.domains].filter((domain) => !domain.monitor.hung);
+    const usable = [...this.host.domains].filter((domain) => !domain.monitor.hung && !domain.job);
     const away = usable.filter((domain) => !domain.running);
     const atHome = usable.filter((domain) => domain.running && !domain.shutdownPending);
     const bringBack =
       away.length > 0 && (this.#random.next() < 0.5 || away.length >= usable.length * MAX_AWAY_SHARE);
     const domain = this.#random.pick(bringBack ? away : atHome);
     if (!domain) return;
+    const fate = this.#random.next();
     if (bringBack) this.#bringBack(domain);
-    else if (this.#random.next() < 0.6) this.host.lifecycle.suspend(domain);
-    else this.host.lifecycle.shutdown(domain);
+    else if (fate < 0.55) this.host.lifecycle.suspend(domain);
+    else if (fate < 0.8) this.host.guests.shutdown(domain);
+    else if (fate < 0.9) this.host.guests.guestPowersOff(domain);
+    else this.host.guests.guestReboots(domain);
   }
 
   #bringBack(domain: SimulatedDomain): void {

@@ -1,9 +1,9 @@
 /**
- * A domain's job lock and its QEMU monitor, as far as a hung QEMU makes them visible.
+ * A domain's job lock and its QEMU monitor, as far as a hung QEMU or a long job makes them visible.
  *
  * The first call that finds the lock free takes it and hangs as long as QEMU does, without any timeout;
- * later calls wait 30 s for the lock, or skip at once with NOWAIT. On a QEMU that answers, nothing ever
- * waits here.
+ * later calls wait 30 s for the lock, or skip at once with NOWAIT. While a job such as a save is under way, calls
+ * that change the domain wait 30 s for its end, and calls that only ask do not. Nothing else ever waits here.
  */
 import type { Clock } from '../util/time.js';
 import { Fault } from './fault.js';
@@ -16,10 +16,15 @@ interface Waiter {
 
 export class MonitorLock {
   #hung = false;
+  #hungSinceMs = 0;
+  #hungMs = 0;
   #heldSinceMs: number | undefined;
   /** The first call, which holds the lock. */
   #holder: Waiter | undefined;
   readonly #queue = new Set<Waiter>();
+  /** Calls that wait for the end of a long job. */
+  readonly #jobQueue = new Set<Waiter>();
+  #inJob = false;
 
   constructor(private readonly clock: Clock) {}
 
@@ -32,30 +37,47 @@ export class MonitorLock {
     return this.#heldSinceMs === undefined ? undefined : Math.floor(this.clock.nowMs() - this.#heldSinceMs);
   }
 
+  /** For how long this QEMU has been hung in all: like a stopped process it uses no CPU then. */
+  get hungMs(): number {
+    return this.#hungMs + (this.#hung ? this.clock.nowMs() - this.#hungSinceMs : 0);
+  }
+
   /** QEMU stops answering (as after SIGSTOP). */
   hang(): void {
+    if (!this.#hung) this.#hungSinceMs = this.clock.nowMs();
     this.#hung = true;
   }
 
   /** QEMU answers again: the stuck call succeeds, then all that wait for the lock. */
   release(): void {
+    this.#hungMs = this.hungMs;
     this.#hung = false;
     this.#finish(undefined, undefined);
   }
 
   /** QEMU is gone. */
   processEnded(): void {
+    this.#hungMs = 0;
     this.#hung = false;
-    this.#finish(
-      new Fault('internal', 'Missing monitor reply object'),
-      new Fault('invalid-state', 'domain is not running'),
-    );
+    const notRunning = new Fault('invalid-state', 'domain is not running');
+    this.#finish(new Fault('internal', 'Missing monitor reply object'), notRunning);
+    this.#endJob(notRunning);
+  }
+
+  /** A long job is under way. */
+  beginJob(): void {
+    this.#inJob = true;
+  }
+
+  endJob(): void {
+    this.#endJob(undefined);
   }
 
   /** The daemon is gone, and with it all calls and the lock; QEMU hangs on. */
   daemonEnded(): void {
     const fault = new Fault('internal', 'client socket is closed');
     this.#finish(fault, fault);
+    this.#endJob(fault);
   }
 
   /**
@@ -76,7 +98,13 @@ export class MonitorLock {
     return this.#heldSinceMs === undefined ? undefined : this.#waitForLock();
   }
 
-  #waitForLock(): Promise<void> {
+  /** For calls that change the domain: they wait for a long job, then as enter() or, without the monitor, enterJob(). */
+  enterChange(monitor: boolean): Promise<void> | undefined {
+    if (!this.#inJob) return monitor ? this.enter() : this.enterJob();
+    return this.#waitForLock(this.#jobQueue).then(() => this.enterChange(monitor));
+  }
+
+  #waitForLock(queue = this.#queue): Promise<void> {
     return new Promise((resolve, reject) => {
       const cancelTimer = this.clock.after(JOB_WAIT_MS, () =>
         waiter.settle(
@@ -89,12 +117,12 @@ export class MonitorLock {
       const waiter: Waiter = {
         settle: (fault) => {
           cancelTimer();
-          this.#queue.delete(waiter);
+          queue.delete(waiter);
           if (fault) reject(fault);
           else resolve();
         },
       };
-      this.#queue.add(waiter);
+      queue.add(waiter);
     });
   }
 
@@ -104,5 +132,10 @@ export class MonitorLock {
     this.#heldSinceMs = undefined;
     holder?.settle(holderFault);
     for (const waiter of [...this.#queue]) waiter.settle(queueFault);
+  }
+
+  #endJob(fault: Fault | undefined): void {
+    this.#inJob = false;
+    for (const waiter of [...this.#jobQueue]) waiter.settle(fault);
   }
 }

@@ -4,20 +4,34 @@
  *
  * Invariants: domains are found by uuid, names are unique; events are told after the change they tell of,
  * in order, to listeners that must not call back into the model.
+ *
+ * Its parts: `lifecycle` (states), `starts` (processes), `guests` (what guests do and what befalls them), `memory`
+ * (save and restore), `blockJobs` (commits), `stats`.
  */
-import { parseVmId } from '../domain/ids.js';
-import type { VmId } from '../domain/ids.js';
 import type { Clock } from '../util/time.js';
-import { makeConfig } from './domain-config.js';
-import type { DomainConfig, DomainDefaults } from './domain-config.js';
+import { BlockJobs } from './block-jobs.js';
+import type { DomainConfig } from './domain-config.js';
+import { hasAgentChannel } from './domain-config.js';
 import { parseDomain } from './domain-parse.js';
+import { DomainSet } from './domain-set.js';
 import { printDomain } from './domain-xml.js';
-import { SimulatedDomain, State } from './domain.js';
-import { Lifecycle } from './events.js';
+import { Reason, SimulatedDomain, State } from './domain.js';
+import { Lifecycle, metadata } from './events.js';
 import type { EventBody, HostEvent } from './events.js';
 import { Fault } from './fault.js';
+import { obedientGuest } from './guest-behaviour.js';
+import type { GuestBehaviour } from './guest-behaviour.js';
+import { GuestPower } from './guest-power.js';
+import { readSaved } from './image-file.js';
 import { DomainLifecycle } from './lifecycle.js';
+import type { NewProcess } from './lifecycle.js';
+import { startedConfig } from './live-config.js';
+import { liveParts } from './live-parts.js';
+import { makeConfig } from './made-domains.js';
+import type { DomainDefaults } from './made-domains.js';
 import { SeededRandom, seededUuid } from './random.js';
+import { SavedMemory } from './saved-memory.js';
+import { Starts } from './starts.js';
 import { StatsTables } from './stats-table.js';
 
 export interface SimulatedHostOptions {
@@ -28,52 +42,67 @@ export interface SimulatedHostOptions {
   readonly seed?: number;
   /** vCPUs, disks, NICs and memory of the first domains; default 2, 2, 1 and 1 to 8 GiB. */
   readonly defaults?: DomainDefaults;
-  /** How long a guest takes to answer a power button or a reboot, ms; default 2000. */
-  readonly guestAnswerMs?: number;
-  /** How long after a start the guest's agent connects, ms; default 1000. */
-  readonly agentStartMs?: number;
+  /** How guests behave that nobody has told otherwise; default: obedientGuest. */
+  readonly guest?: Partial<GuestBehaviour>;
+  /** How long a QEMU takes to start, ms; default 0. */
+  readonly startMs?: number;
+  /** How many QEMUs may be starting at once; default 8. */
+  readonly parallelStarts?: number;
+  /** How long the memory of a domain takes to be written to a file, ms; default 50. */
+  readonly saveMs?: number;
+  /** How long a commit of a disk image takes, ms; default 500. */
+  readonly commitMs?: number;
 }
 
 /** Where a host's first domains look as if they had run before: up to thirty days. */
 const MAX_UPTIME_SEC = 30 * 86_400;
 const FIRST_VNC_PORT = 5900;
+/** Ports of one domain, in their order. */
+const PORTS_PER_DOMAIN = 2;
 
 export class SimulatedHost {
   readonly seed: number;
   readonly stats = new StatsTables();
   readonly lifecycle: DomainLifecycle;
-  readonly #clock: Clock;
-  readonly #domains = new Map<VmId, SimulatedDomain>();
-  readonly #byName = new Map<string, SimulatedDomain>();
+  readonly starts: Starts;
+  readonly guests: GuestPower;
+  readonly memory: SavedMemory;
+  readonly blockJobs: BlockJobs;
+  readonly clock: Clock;
+  readonly #guest: GuestBehaviour;
+  readonly #domains = new DomainSet();
   readonly #listeners = new Set<(event: HostEvent) => void>();
   #lastId = 0;
   #lastTap = -1;
   #made = 0;
 
   constructor(options: SimulatedHostOptions) {
-    this.#clock = options.clock;
+    const { clock } = options;
+    this.clock = clock;
     this.seed = options.seed ?? 1;
-    this.lifecycle = new DomainLifecycle({
-      clock: options.clock,
-      emit: (domain, event) => this.#emit(domain, event),
+    this.#guest = { ...obedientGuest, ...options.guest };
+    const emit = (domain: SimulatedDomain, ...events: readonly EventBody[]) => this.emit(domain, ...events);
+    const forget = (domain: SimulatedDomain) => this.#domains.forget(domain);
+    const lifecycle = new DomainLifecycle({
+      emit,
       newProcess: (config) => this.#newProcess(config),
-      forget: (domain) => this.#forget(domain),
-      guestAnswerMs: options.guestAnswerMs ?? 2000,
-      agentStartMs: options.agentStartMs ?? 1000,
+      forget,
+      booted: (domain) => this.guests.booted(domain),
+      resumed: (domain) => this.guests.resumed(domain),
     });
-    const random = new SeededRandom(this.seed);
-    for (let index = 1; index <= options.domains; index++) {
-      const domain = this.#add(makeConfig(this.seed, index, options.defaults), true);
-      const uptimeSec = Math.floor(random.between(3600, MAX_UPTIME_SEC));
-      domain.attach({ ...this.#newProcess(domain.config), uptimeSec });
-      domain.moveTo(State.running, 1);
-      domain.agentConnected = domain.config.guestAgent;
-    }
+    this.lifecycle = lifecycle;
+    this.guests = new GuestPower({ emit, lifecycle });
+    const startOptions = { startMs: options.startMs ?? 0, parallelStarts: options.parallelStarts ?? 8 };
+    this.starts = new Starts(startOptions, { clock, lifecycle, forget });
+    const printSaved = (domain: SimulatedDomain) => printDomain(domain.config, { secure: true });
+    this.memory = new SavedMemory({ clock, lifecycle, emit, printSaved, saveMs: options.saveMs ?? 50 });
+    this.blockJobs = new BlockJobs({ clock, emit, commitMs: options.commitMs ?? 500 });
+    this.#makeDomains(options);
   }
 
   /** All domains, in the order they came. */
   get domains(): Iterable<SimulatedDomain> {
-    return this.#domains.values();
+    return this.#domains.all;
   }
 
   get size(): number {
@@ -82,15 +111,15 @@ export class SimulatedHost {
 
   /** Seconds since the host was booted. */
   get uptimeSec(): number {
-    return this.#clock.nowMs() / 1000;
+    return this.clock.nowMs() / 1000;
   }
 
   find(uuid: string): SimulatedDomain | undefined {
-    return this.#domains.get(uuid as VmId);
+    return this.#domains.find(uuid);
   }
 
   findByName(name: string): SimulatedDomain | undefined {
-    return this.#byName.get(name);
+    return this.#domains.findByName(name);
   }
 
   /** By uuid or name; throws Fault 'no-domain'. For commands that people give. */
@@ -106,16 +135,16 @@ export class SimulatedHost {
     return () => this.#listeners.delete(listener);
   }
 
-  /** A persistent domain, new or changed; a running one keeps running as it is described now. */
+  /** A persistent domain, new or changed; a running one keeps running as it is. */
   define(xml: string): SimulatedDomain {
     const config = this.#parse(xml);
     const known = this.find(config.uuid);
     if (known) {
-      known.config = config;
+      known.definition = config;
       known.persistent = true;
     }
     const domain = known ?? this.#add(config, true);
-    this.#emit(domain, known ? Lifecycle.updated : Lifecycle.defined);
+    this.emit(domain, known ? Lifecycle.updated : Lifecycle.defined);
     return domain;
   }
 
@@ -123,88 +152,129 @@ export class SimulatedHost {
   undefine(domain: SimulatedDomain): void {
     if (!domain.persistent) throw new Fault('invalid-state', 'cannot undefine transient domain');
     domain.persistent = false;
-    if (!domain.active) this.#forget(domain);
-    this.#emit(domain, Lifecycle.undefined);
+    if (!domain.active) this.#domains.forget(domain);
+    this.emit(domain, Lifecycle.undefined);
   }
 
-  /** Starts a transient domain, or a known one that does not run. */
-  createXml(xml: string, paused: boolean): SimulatedDomain {
+  /**
+   * A transient domain, or a known one that does not run, with how to start it with another configuration than its
+   * definition.
+   */
+  prepare(xml: string): {
+    readonly domain: SimulatedDomain;
+    readonly start: (paused: boolean) => Promise<void> | undefined;
+  } {
     const config = this.#parse(xml);
     const known = this.find(config.uuid);
     if (known?.active) {
       throw new Fault('operation-failed', `domain '${known.name}' already exists with uuid ${known.uuid}`);
     }
     const domain = known ?? this.#add(config, false);
-    domain.config = config;
-    this.lifecycle.start(domain, paused);
+    return { domain, start: (paused) => this.starts.start(domain, paused, config) };
+  }
+
+  /** Starts a transient domain at once. */
+  createXml(xml: string, paused: boolean): SimulatedDomain {
+    const { domain, start } = this.prepare(xml);
+    void start(paused);
     return domain;
   }
 
-  /** Changes the description without touching the process, as virDomainSet* calls do. */
-  configure(domain: SimulatedDomain, change: Partial<DomainConfig>): void {
-    domain.config = { ...domain.config, ...change };
-    if (change.currentMemoryKiB !== undefined && domain.active) {
-      this.#emit(domain, { kind: 'balloon', actualKiB: change.currentMemoryKiB });
-    }
+  /**
+   * Starts a domain from a file of saved memory.
+   * @param change.xml in place of the document in the file
+   */
+  restore(
+    path: string,
+    change: { readonly xml?: string | undefined; readonly running?: boolean | undefined },
+  ): void {
+    const saved = readSaved(path);
+    const config = this.#parse(change.xml ?? saved.xml);
+    const original = change.xml === undefined ? config : parseDomain(saved.xml, () => config.uuid);
+    requireSame('name', config.name, original.name);
+    requireSame('uuid', config.uuid, original.uuid);
+    const known = this.find(config.uuid);
+    if (known?.active) throw new Fault('invalid-state', `domain '${known.name}' is already active`);
+    const domain = known ?? this.#add(config, false);
+    this.lifecycle.launch(domain, config);
+    this.lifecycle.continueRestored(domain, change.running ?? saved.running);
+    // The guest has had its channel open all the time.
+    const connected = hasAgentChannel(config) && domain.guest.agent !== 'absent';
+    if (connected) this.guests.setAgentConnected(domain, true);
   }
 
   metadataChanged(domain: SimulatedDomain, type: number, uri: string | undefined): void {
-    this.#emit(domain, { kind: 'metadata', type, uri });
+    this.emit(domain, metadata(type, uri));
   }
 
-  /** @param inactive the document of the next start */
-  xml(domain: SimulatedDomain, inactive: boolean): string {
-    if (inactive || !domain.active) return printDomain(domain.config);
-    return printDomain(domain.config, domain);
+  /** @param inactive the document of the next start; secure: passwords too */
+  xml(domain: SimulatedDomain, inactive: boolean, secure = false): string {
+    if (!inactive)
+      return printDomain(domain.config, domain.active ? { live: liveParts(domain), secure } : { secure });
+    return printDomain(domain.persistent ? domain.definition : domain.config, { secure });
+  }
+
+  newTap(): string {
+    return `vnet${++this.#lastTap}`;
+  }
+
+  /** The daemon is gone, and with it the jobs that it was doing; QEMUs and guests live on. */
+  daemonEnded(): void {
+    for (const domain of this.domains) {
+      domain.monitor.daemonEnded();
+      domain.job?.abandon();
+    }
+    this.starts.close();
   }
 
   /** Cancels the guests' pending answers. */
   close(): void {
-    this.lifecycle.close();
+    for (const domain of this.domains) {
+      domain.guestTimers.clear();
+      for (const job of domain.blockJobs.values()) job.stop();
+    }
+  }
+
+  emit(domain: SimulatedDomain, ...events: readonly EventBody[]): void {
+    for (const event of events) {
+      const handle = { name: domain.name, uuid: domain.uuid, id: domain.id };
+      for (const listener of this.#listeners) listener({ ...event, domain: handle });
+    }
+  }
+
+  #makeDomains({ domains, defaults }: SimulatedHostOptions): void {
+    const random = new SeededRandom(this.seed);
+    for (let index = 1; index <= domains; index++) {
+      const domain = this.#add(makeConfig(this.seed, index, defaults), true);
+      const uptimeSec = Math.floor(random.between(3600, MAX_UPTIME_SEC));
+      domain.attach({ ...this.#newProcess(domain.config), uptimeSec });
+      domain.moveTo(State.running, Reason.running.booted);
+      domain.agentConnected = hasAgentChannel(domain.config) && this.#guest.agent !== 'absent';
+    }
   }
 
   #parse(xml: string): DomainConfig {
-    const config = parseDomain(xml, () => seededUuid(this.seed, `made/${++this.#made}`));
-    const uuid = parseVmId(config.uuid);
-    if (uuid === undefined) throw new Fault('internal', 'malformed uuid element');
-    const namesake = this.#byName.get(config.name);
-    if (namesake && namesake.uuid !== uuid) {
-      throw new Fault(
-        'operation-failed',
-        `domain '${config.name}' already exists with uuid ${namesake.uuid}`,
-      );
-    }
-    const sameUuid = this.#domains.get(uuid);
-    if (sameUuid && sameUuid.name !== config.name) {
-      throw new Fault('operation-failed', `domain '${sameUuid.name}' is already defined with uuid ${uuid}`);
-    }
-    return { ...config, uuid };
+    return this.#domains.parse(xml, () => seededUuid(this.seed, `made/${++this.#made}`));
   }
 
   #add(config: DomainConfig, persistent: boolean): SimulatedDomain {
     const seed = this.seed * 104_729 + this.#domains.size;
-    const domain = new SimulatedDomain(config, { clock: this.#clock, persistent, seed });
-    this.#domains.set(domain.uuid, domain);
-    this.#byName.set(domain.name, domain);
-    return domain;
+    const domain = new SimulatedDomain(config, { clock: this.clock, persistent, seed });
+    domain.guest = this.#guest;
+    return this.#domains.add(domain);
   }
 
-  #forget(domain: SimulatedDomain): void {
-    this.#domains.delete(domain.uuid);
-    this.#byName.delete(domain.name);
-  }
-
-  #newProcess(config: DomainConfig): { id: number; taps: string[]; vncPort: number } {
+  #newProcess(config: DomainConfig): NewProcess {
     const id = ++this.#lastId;
     return {
       id,
-      taps: config.nics.map(() => `vnet${++this.#lastTap}`),
-      vncPort: FIRST_VNC_PORT + (id % 50_000),
+      vncPort: FIRST_VNC_PORT + ((id * PORTS_PER_DOMAIN) % 50_000),
+      config: startedConfig(config, () => this.newTap()),
     };
   }
+}
 
-  #emit(domain: SimulatedDomain, event: EventBody): void {
-    const handle = { name: domain.name, uuid: domain.uuid, id: domain.id };
-    for (const listener of this.#listeners) listener({ ...event, domain: handle });
-  }
+function requireSame(what: string, wanted: string, found: string): void {
+  if (wanted === found) return;
+  throw new Fault('config-unsupported', `Target domain ${what} '${wanted}' does not match source '${found}'`);
 }

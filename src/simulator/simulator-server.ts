@@ -58,7 +58,7 @@ export class SimulatorServer implements Service {
   readonly #options: SimulatorServerOptions;
   readonly #random: SeededRandom;
   readonly #connections = new Set<ClientConnection>();
-  readonly #cancelSleeps = new Set<() => void>();
+  readonly #cancelTimers = new Set<() => void>();
   #server: Server | undefined;
   #workers: WorkerPool;
   #stopEvents: (() => void) | undefined;
@@ -90,8 +90,8 @@ export class SimulatorServer implements Service {
       });
     });
     this.#stopEvents = this.host.onEvent((event) => {
-      const delay = this.#sleep(this.#options.eventDelayMs ?? 0);
-      if (delay) void delay.then(() => this.#tell(event));
+      const { eventDelayMs = 0 } = this.#options;
+      if (eventDelayMs > 0) this.#after(eventDelayMs, () => this.#tell(event));
       else this.#tell(event);
     });
     this.#options.log.info(
@@ -157,7 +157,7 @@ export class SimulatorServer implements Service {
     const call = new Call(
       this.host,
       connection,
-      (ms) => this.#sleep(ms),
+      (ms, callback) => this.#after(ms, callback),
       () => this.#drawServiceMs(),
     );
     this.#workers.submit({
@@ -173,15 +173,17 @@ export class SimulatorServer implements Service {
     });
   }
 
-  #sleep(ms: number): Promise<void> | undefined {
-    if (ms <= 0) return undefined;
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(ms, () => {
-        this.#cancelSleeps.delete(cancel);
-        resolve();
-      });
-      this.#cancelSleeps.add(cancel);
+  #after(ms: number, callback: () => void): () => void {
+    const cancelTimer = this.#options.clock.after(ms, () => {
+      this.#cancelTimers.delete(cancel);
+      callback();
     });
+    const cancel = () => {
+      this.#cancelTimers.delete(cancel);
+      cancelTimer();
+    };
+    this.#cancelTimers.add(cancel);
+    return cancel;
   }
 
   #drawServiceMs(): number {
@@ -202,11 +204,10 @@ export class SimulatorServer implements Service {
     this.#server = undefined;
     this.#stopEvents?.();
     this.#workers.close();
-    for (const cancel of this.#cancelSleeps) cancel();
-    this.#cancelSleeps.clear();
+    for (const cancel of [...this.#cancelTimers]) cancel();
     const closed = server && new Promise<void>((resolve) => server.close(() => resolve()));
     for (const connection of this.#connections) connection.destroy();
-    for (const domain of this.host.domains) domain.monitor.daemonEnded();
+    this.host.daemonEnded();
     await closed;
   }
 }

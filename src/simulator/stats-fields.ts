@@ -194,7 +194,7 @@ function vcpuFields(vcpus: number): StatsField[] {
 function nicFields(nic: number): StatsField[] {
   const count = (name: string, perSec: number) =>
     counter(`net.${nic}.${name}`, StatsGroup.interface, perSec, Factor.net);
-  const name: Source = { kind: 'text', read: (domain) => domain.taps[nic] ?? '' };
+  const name: Source = { kind: 'text', read: ({ config }) => config.nics[nic]?.tap ?? '' };
   return [
     field(`net.${nic}.name`, StatsGroup.interface, 'string', name),
     count('rx.bytes', 24_000),
@@ -227,7 +227,12 @@ function diskFields(disk: number, medium: boolean): StatsField[] {
     ...(medium
       ? [
           named('path', (domain) => domain.config.disks[disk]?.path ?? ''),
-          gauge(`block.${disk}.backingIndex`, StatsGroup.block, 'uint', (d) => d.config.disks.length - disk),
+          gauge(
+            `block.${disk}.backingIndex`,
+            StatsGroup.block,
+            'uint',
+            (d) => d.config.disks[disk]?.index ?? 0,
+          ),
         ]
       : []),
     count('rd.reqs', 12),

@@ -1,38 +1,115 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { OVIRT_VM_URI, diskName, makeConfig } from '../../../src/simulator/domain-config.js';
-import { parseDomain, parseMetadataElement } from '../../../src/simulator/domain-parse.js';
+import { diskIndex, diskName } from '../../../src/simulator/domain-config.js';
+import { parseDomain } from '../../../src/simulator/domain-parse.js';
 import { printDomain } from '../../../src/simulator/domain-xml.js';
 import { Fault } from '../../../src/simulator/fault.js';
+import { startedConfig } from '../../../src/simulator/live-config.js';
+import { OVIRT_VM_URI, makeConfig } from '../../../src/simulator/made-domains.js';
+import { parseMetadataElement } from '../../../src/simulator/metadata-xml.js';
+import { ManualClock } from '../../support/manual-clock.js';
+import { SimulatedHost } from '../../../src/simulator/simulated-host.js';
 
 const noUuid = () => '00000000-0000-4000-8000-000000000000';
 const isFault = (code: number) => (error: unknown) => error instanceof Fault && error.kind.code === code;
 
+const fourDevices = `<domain type='kvm'><name>four</name><memory>1</memory><os><type>hvm</type></os><devices>
+  <disk type='file'><source file='/a'/><target dev='vda' bus='virtio'/></disk>
+  <disk type='file'><source file='/b'/><target dev='sda' bus='scsi'/></disk>
+  <interface type='bridge'><source bridge='b'/><address type='pci' bus='0x01' slot='0x00'/></interface>
+  <rng model='virtio'/></devices></domain>`;
+
 describe('domain XML of the simulated host', () => {
-  it('is read back as the configuration it was printed from', () => {
+  it('is read back as the configuration it was printed from, and printed again as it was', () => {
     const config = makeConfig(3, 7);
-    const again = parseDomain(printDomain(config), noUuid);
+    const printed = printDomain(config);
+    const again = parseDomain(printed, noUuid);
+    assert.equal(printDomain(again), printed);
     assert.deepEqual(again.metadata, config.metadata);
-    const { disks, metadata: _metadata, ...others } = config;
-    const { disks: disksAgain, metadata: _metadataAgain, ...othersAgain } = again;
-    assert.deepEqual(othersAgain, { ...others, nics: config.nics });
+    for (const key of ['name', 'uuid', 'memoryKiB', 'vcpus', 'maxVcpus', 'balloonPeriodSec'] as const) {
+      assert.equal(again[key], config[key], key);
+    }
     assert.deepEqual(
-      disksAgain.map(({ target, path, serial, format }) => ({ target, path, serial, format })),
-      disks.map(({ target, path, serial, format }) => ({ target, path, serial, format })),
+      again.disks.map(({ target, path, serial, format }) => ({ target, path, serial, format })),
+      config.disks.map(({ target, path, serial, format }) => ({ target, path, serial, format })),
+    );
+    assert.deepEqual(
+      again.nics.map(({ mac, model, bridge }) => ({ mac, model, bridge })),
+      config.nics.map(({ mac, model, bridge }) => ({ mac, model, bridge })),
     );
   });
 
-  it('shows id, aliases, taps and ports only of a running domain', () => {
-    const config = makeConfig(1, 1);
-    const live = printDomain(config, { id: 9, vncPort: 5907, taps: ['vnet4'], agentConnected: true });
+  it('shows id, aliases, taps, nodes and ports only of a running domain', () => {
+    const config = startedConfig(makeConfig(1, 1), () => 'vnet4');
+    const parts = { id: 9, vncPort: 5907, agentConnected: true, mirrors: new Map() };
+    const live = printDomain(config, { live: parts });
     assert.match(live, /^<domain type='kvm' id='9'>/);
     assert.match(live, /<target dev='vnet4'\/>/);
     assert.match(live, /<graphics type='vnc' port='5907'/);
     assert.match(live, /<alias name='virtio-disk1'\/>/);
+    assert.match(live, /<source file='[^']+' index='2'\/>\s+<backingStore\/>/);
+    assert.match(live, /guest_agent\.0' state='connected'/);
     const inactive = printDomain(config);
     assert.match(inactive, /<graphics type='vnc' port='-1'/);
-    assert.doesNotMatch(inactive, /alias|vnet|index='1'\/>|seclabel/);
+    assert.doesNotMatch(inactive, /alias|vnet|index='\d+'\/>|backingStore|seclabel/);
+  });
+
+  it('keeps what it does not know, in place, whatever happens to what it knows', () => {
+    const xml = `<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+      <name>kept</name><genid>1a</genid><memory unit='MiB'>512</memory><maxMemory slots='16' unit='GiB'>4</maxMemory>
+      <vcpu current='1'>4</vcpu><iothreads>1</iothreads><cputune><emulatorpin cpuset='0'/><vcpupin vcpu='0' cpuset='1-2'/></cputune>
+      <os><type machine='q35'>hvm</type></os><sysinfo type='smbios'><system><entry name='serial'>s</entry></system></sysinfo>
+      <devices>
+        <disk type='network' device='disk' snapshot='no'><driver name='qemu' type='raw' cache='none' error_policy='stop'/>
+          <source protocol='rbd' name='pool/image'><host name='h' port='6789'/></source><target dev='sda' bus='scsi'/>
+          <iotune><total_bytes_sec>5</total_bytes_sec></iotune><boot order='1'/><alias name='ua-1'/></disk>
+        <interface type='bridge'><mac address='00:1a:4a:16:01:51'/><source bridge='ovirtmgmt'/><filterref filter='vdsm-no-mac-spoofing'/>
+          <link state='up'/><bandwidth/><model type='virtio'/></interface>
+        <hostdev mode='subsystem' type='pci' managed='no'><source><address domain='0' bus='5' slot='0' function='0'/></source></hostdev>
+        <memory model='dimm'><target><size unit='MiB'>128</size><node>0</node></target></memory>
+        <graphics type='spice' autoport='yes' passwd='secret' passwdValidTo='1970-01-01T00:00:01'><channel name='main' mode='secure'/></graphics>
+      </devices><qemu:commandline><qemu:arg value='-x'/></qemu:commandline></domain>`;
+    const config = parseDomain(xml, noUuid);
+    const printed = printDomain(config);
+    for (const part of [
+      '<genid>1a</genid>',
+      "<maxMemory slots='16' unit='KiB'>4194304</maxMemory>",
+      "<vcpu placement='static' current='1'>4</vcpu>",
+      "<emulatorpin cpuset='0'/>",
+      "<vcpupin vcpu='0' cpuset='1-2'/>",
+      "<entry name='serial'>s</entry>",
+      "cache='none' error_policy='stop'",
+      "<source protocol='rbd' name='pool/image'>",
+      '<total_bytes_sec>5</total_bytes_sec>',
+      "<boot order='1'/>",
+      "<alias name='ua-1'/>",
+      "<filterref filter='vdsm-no-mac-spoofing'/>",
+      "<link state='up'/>",
+      "<hostdev mode='subsystem' type='pci' managed='no'>",
+      "<size unit='KiB'>131072</size>",
+      "<channel name='main' mode='secure'/>",
+      "<qemu:arg value='-x'/>",
+    ]) {
+      assert.ok(printed.includes(part), `${part} in\n${printed}`);
+    }
+    assert.doesNotMatch(printed, /secret/);
+    assert.match(
+      printDomain(config, { secure: true }),
+      /passwd='secret' passwdValidTo='1970-01-01T00:00:01'/,
+    );
+    assert.equal(printDomain(parseDomain(printed, noUuid)), printed);
+  });
+
+  it('gives every device a PCI address of its own, and every disk a target of its own', () => {
+    const host = new SimulatedHost({ clock: new ManualClock(), domains: 1 });
+    for (const xml of [host.xml(host.require('vm-0001'), false), host.xml(host.define(fourDevices), true)]) {
+      const addresses = xml.match(/<address type='pci'[^>]*>/g) ?? [];
+      assert.ok(addresses.length > 4);
+      assert.equal(new Set(addresses).size, addresses.length, xml);
+    }
+    const twice = fourDevices.replace("dev='sda' bus='scsi'", "dev='vda' bus='virtio'");
+    assert.throws(() => parseDomain(twice, noUuid), isFault(27));
   });
 
   it('keeps the metadata that a client defines, with its namespace', () => {
@@ -133,5 +210,6 @@ describe('domain XML of the simulated host', () => {
       [0, 1, 25, 26, 701, 702].map((index) => diskName('vd', index)),
       ['vda', 'vdb', 'vdz', 'vdaa', 'vdzz', 'vdaaa'],
     );
+    for (const index of [0, 1, 25, 26, 701, 702]) assert.equal(diskIndex(diskName('sd', index)), index);
   });
 });

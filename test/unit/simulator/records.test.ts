@@ -105,7 +105,7 @@ describe('bulk statistics records', () => {
 
   it('tell of a guest without balloon statistics only what the host knows', () => {
     const { host, first } = makeHost();
-    host.configure(first, { balloonPeriodSec: 0 });
+    first.changeLive({ ...first.config, balloonPeriodSec: 0 });
     const { params } = readRecord(host, first, StatsGroup.balloon, 'full');
     assert.deepEqual(
       params.map(({ field }) => field.slice('balloon.'.length)),

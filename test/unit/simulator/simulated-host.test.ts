@@ -122,7 +122,7 @@ describe('lifecycle of a simulated domain', () => {
     events.length = 0;
     host.lifecycle.start(first, false);
     assert.deepEqual(lifecycle(), ['4/0', '2/0']);
-    assert.equal(events[0]!.kind, 'agent');
+    assert.equal(events[0]!.kind, 'agentLifecycle');
     assert.deepEqual([first.state, first.reason], [State.running, 1]);
   });
 
@@ -146,47 +146,6 @@ describe('lifecycle of a simulated domain', () => {
     assert.deepEqual(lifecycle(), ['5/1']);
   });
 
-  it('powers off when the guest has answered the button', async () => {
-    const { clock, host, first, lifecycle } = makeHost();
-    host.lifecycle.shutdown(first);
-    assert.equal(first.state, State.running);
-    await clock.advance(2000);
-    assert.deepEqual(lifecycle(), ['6/1', '5/0']);
-    assert.deepEqual([first.state, first.reason], [State.shutoff, 1]);
-    assert.equal(clock.pendingTimers, 0);
-  });
-
-  it('powers a paused guest off only after it is resumed', async () => {
-    const { clock, host, first, lifecycle } = makeHost();
-    host.lifecycle.suspend(first);
-    host.lifecycle.shutdown(first);
-    await clock.advance(60_000);
-    assert.equal(first.state, State.paused);
-    host.lifecycle.resume(first);
-    await clock.advance(2000);
-    assert.deepEqual(lifecycle(), ['3/0', '4/0', '6/1', '5/0']);
-  });
-
-  it('tells a dead QEMU as STOPPED/FAILED', () => {
-    const { host, first, lifecycle } = makeHost();
-    host.lifecycle.crash(first);
-    assert.deepEqual(lifecycle(), ['5/5']);
-    assert.equal(first.reason, 6);
-  });
-
-  it('tells a reboot once the guest reboots, and a reset at once', async () => {
-    const { clock, host, first, events } = makeHost();
-    host.lifecycle.reboot(first);
-    assert.equal(events.length, 0);
-    await clock.advance(2000);
-    assert.deepEqual(
-      events.map(({ kind }) => kind),
-      ['reboot'],
-    );
-    host.lifecycle.reset(first);
-    assert.equal(events.length, 3);
-  });
-
   it('connects the guest agent some time after the start', async () => {
     const { clock, host, first, events } = makeHost();
     host.lifecycle.destroy(first, false);
@@ -194,7 +153,7 @@ describe('lifecycle of a simulated domain', () => {
     assert.match(host.xml(first, false), /guest_agent.0' state='disconnected'/);
     await clock.advance(1000);
     assert.match(host.xml(first, false), /guest_agent.0' state='connected'/);
-    assert.deepEqual(events.filter(({ kind }) => kind === 'agent').length, 2);
+    assert.deepEqual(events.filter(({ kind }) => kind === 'agentLifecycle').length, 2);
   });
 
   it('refuses what the state does not allow', () => {
@@ -202,8 +161,11 @@ describe('lifecycle of a simulated domain', () => {
     assert.throws(() => host.lifecycle.resume(first), hasFault('invalid-state'));
     assert.throws(() => host.lifecycle.start(first, false), hasFault('invalid-state'));
     host.lifecycle.destroy(first, false);
-    for (const action of ['suspend', 'resume', 'shutdown', 'reboot', 'reset'] as const) {
+    for (const action of ['suspend', 'resume'] as const) {
       assert.throws(() => host.lifecycle[action](first), hasFault('invalid-state'), action);
+    }
+    for (const action of ['shutdown', 'rebootByButton', 'reset'] as const) {
+      assert.throws(() => host.guests[action](first), hasFault('invalid-state'), action);
     }
   });
 });
@@ -247,14 +209,25 @@ describe('definitions on a simulated host', () => {
     assert.throws(() => host.define(xml('other', first.uuid)), hasFault('operation-failed'));
   });
 
-  it('tells a change of the balloon and of metadata', () => {
-    const { host, first, events } = makeHost();
-    host.configure(first, { currentMemoryKiB: 262_144 });
-    host.metadataChanged(first, 2, 'http://ovirt.org/vm/1.0');
-    assert.deepEqual(
-      events.map(({ kind }) => kind),
-      ['balloon', 'metadata'],
-    );
-    assert.equal(host.stats.of(first).value(first, 'balloon.current'), 262_144);
+  it('keeps a running domain as it is when it is defined anew, and starts it as it is defined', () => {
+    const { host, first } = makeHost();
+    const changed = host.xml(first, true).replace('<on_crash>destroy', '<on_crash>restart');
+    host.define(changed);
+    assert.match(host.xml(first, false), /<on_crash>destroy/);
+    assert.match(host.xml(first, true), /<on_crash>restart/);
+    host.lifecycle.destroy(first, false);
+    host.lifecycle.start(first, false);
+    assert.match(host.xml(first, false), /<on_crash>restart/);
+  });
+
+  it('runs a known domain from another document, and forgets that when it stops', () => {
+    const { host } = makeHost();
+    const domain = host.define(xml('made'));
+    const other = host.xml(domain, true).replace('<on_crash>destroy', '<on_crash>restart');
+    assert.equal(host.createXml(other, false), domain);
+    assert.equal(domain.persistent, true);
+    assert.match(host.xml(domain, false), /<on_crash>restart/);
+    host.lifecycle.destroy(domain, false);
+    assert.match(host.xml(domain, false), /<on_crash>destroy/);
   });
 });

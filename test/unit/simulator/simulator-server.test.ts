@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { StatsGroup } from '../../../src/domain/stats.js';
+import { eventPackets } from '../../../src/libvirt/domain-events.js';
 import { procedures } from '../../../src/libvirt/procedures.js';
 import { Keepalive, keepalivePacket, readHeader } from '../../../src/libvirt/wire.js';
+import { blockJob, ioError, tunable } from '../../../src/simulator/events.js';
+import type { EventBody } from '../../../src/simulator/events.js';
 import { RpcClient, RpcError, until } from './rpc-client.js';
 import { watch, withServer } from './server-fixture.js';
 
@@ -222,28 +225,37 @@ describe('events of the simulated daemon', () => {
       assert.deepEqual(client.events, []);
     }));
 
-  it('come in every kind that the model knows', () =>
-    withServer({}, async ({ open, host, clock }) => {
+  it('come in every kind that the model knows, each with all its fields', () =>
+    withServer({}, async ({ open, host }) => {
       const client = await open();
-      for (const eventId of [0, 1, 13, 18, 23]) {
+      for (const { eventId } of Object.values(eventPackets)) {
         await client.call('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY', { eventId });
       }
       const domain = host.require('vm-0001');
-      host.lifecycle.reset(domain);
-      host.configure(domain, { currentMemoryKiB: 1024 });
-      host.metadataChanged(domain, 2, 'urn:x');
-      host.lifecycle.destroy(domain, false);
-      host.lifecycle.start(domain, false);
-      await clock.advance(1000);
-      const kinds = () => new Set(client.events.map(({ name }) => name));
-      await until(() => client.events.length === 10);
-      assert.deepEqual([...kinds()].sort(), [
-        'agentLifecycle',
-        'balloonChange',
-        'lifecycle',
-        'metadataChange',
-        'reboot',
-      ]);
+      const { name, uuid, id } = domain;
+      const params = [{ field: 'cputune.vcpu_quota', type: 'llong', value: 1000 }] as const;
+      const told: EventBody[] = [
+        { kind: 'reboot' },
+        { kind: 'metadataChange', type: 2, uri: 'urn:x' },
+        { kind: 'balloonChange', actual: 1024 },
+        { kind: 'watchdog', action: 1 },
+        { kind: 'deviceAdded', alias: 'net1' },
+        { kind: 'trayChange', alias: 'sata0-0-0', reason: 1 },
+        { kind: 'controlError' },
+        ...ioError('/a', 'virtio-disk0', 1, 'enospc'),
+        ...blockJob('/a', 'vda', 4, 3),
+        tunable(params),
+      ];
+      host.emit(domain, ...told);
+      await until(() => client.events.length === told.length);
+      const received = client.events.map(({ name: kind, payload: { callbackId: _id, ...payload } }) => ({
+        kind,
+        ...payload,
+      }));
+      assert.deepEqual(
+        received,
+        told.map((event) => ({ ...event, dom: { name, uuid, id } })),
+      );
     }));
 });
 
