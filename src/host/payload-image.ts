@@ -12,6 +12,8 @@ const execute = promisify(execFile);
 
 const TOOL_DEADLINE_MS = 30_000;
 const FLOPPY_KIB = 1440;
+/** Of what a tool says. */
+const MAX_LINES = 3;
 
 interface Tool {
   readonly program: string;
@@ -88,9 +90,11 @@ async function runFirst(
   throw new Error(`${what} could not be made: install ${packages}`);
 }
 
-/** The tool's last words; it knows names of files, but quotes no content. */
+/** The tool's words, as one line; it knows names of files, but quotes no content. */
 function whyOf(error: unknown): string {
   const { stderr = '', killed } = error as { readonly stderr?: string; readonly killed?: boolean };
   if (killed) return `took longer than ${TOOL_DEADLINE_MS / 1000} s`;
-  return `said: ${stderr.trim().split('\n').at(-1) ?? ''}`;
+  const lines = stderr.split('\n').map((line) => line.trim());
+  const words = [...new Set(lines)].filter((line) => line !== '').slice(0, MAX_LINES);
+  return `said: ${words.join('; ')}`;
 }
