@@ -44,6 +44,7 @@ import { Operations } from './vms/operations.js';
 import { Reconciler } from './vms/reconciler.js';
 import { Recorder } from './vms/recorder.js';
 import { Registry } from './vms/registry.js';
+import { hostAgentIdentity } from './vms/verbs/agent-identity.js';
 import { HostImageFiles } from './vms/verbs/image-files.js';
 import { stateFiles } from './vms/state-files.js';
 
@@ -155,6 +156,7 @@ function compose(config: Config, source: Source, log: Logger, output: LogOutput)
     host,
     parallelStarts: config.parallelStarts,
     images: new HostImageFiles(clock),
+    identity: hostAgentIdentity,
     isReady,
     ...part('operations'),
   });

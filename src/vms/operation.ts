@@ -18,6 +18,7 @@ import type { Jobs } from './jobs.js';
 import type { MetadataStore } from './metadata-store.js';
 import type { Registry } from './registry.js';
 import type { StateFiles } from './state-files.js';
+import type { AgentIdentity } from './verbs/agent-identity.js';
 import type { ImageFiles } from './verbs/image-files.js';
 
 export interface OperationsParts {
@@ -26,6 +27,7 @@ export interface OperationsParts {
   readonly jobs: Jobs;
   readonly metadata: MetadataStore;
   readonly images: ImageFiles;
+  readonly identity: AgentIdentity;
   readonly files: StateFiles;
   readonly host: LaunchFiles;
   /** VMs that are started at a time. */

@@ -22,7 +22,7 @@ export class DiskWork {
     const merges = new Merges(parts);
     const snapshots = new Snapshots(parts, images);
     this.#merges = merges;
-    this.#recovery = new SnapshotRecovery(parts, snapshots);
+    this.#recovery = new SnapshotRecovery(parts);
     this.verbs = {
       'VM.diskSizeExtend': (id, input) => extendVerb(parts, images, id, input),
       'VM.snapshot': (id, input) => snapshots.begin(id, input),

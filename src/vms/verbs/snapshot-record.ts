@@ -5,6 +5,8 @@
 
 export interface SnapshotRecord {
   readonly jobId: string;
+  /** Whose job it is; see agent-identity.ts. */
+  readonly agent: string;
   /** Wall clock, epoch seconds, after which it is aborted. */
   readonly untilSec: number;
   /** The guest may be frozen by us. */
@@ -15,8 +17,8 @@ export interface SnapshotRecord {
 
 const MAX_FILES = 1000;
 
-export function snapshotRecordText({ jobId, untilSec, frozen, files }: SnapshotRecord): string {
-  return JSON.stringify({ jobUUID: jobId, until: untilSec, frozen, files });
+export function snapshotRecordText({ jobId, agent, untilSec, frozen, files }: SnapshotRecord): string {
+  return JSON.stringify({ jobUUID: jobId, agent, until: untilSec, frozen, files });
 }
 
 /** Undefined for what this agent has not written. */
@@ -28,10 +30,10 @@ export function parseSnapshotRecord(text: string): SnapshotRecord | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { jobUUID, until, frozen, files } = value as Readonly<Record<string, unknown>>;
+  const { jobUUID, agent, until, frozen, files } = value as Readonly<Record<string, unknown>>;
   if (typeof jobUUID !== 'string' || jobUUID === '' || typeof until !== 'number') return undefined;
-  if (typeof frozen !== 'boolean' || !isFiles(files)) return undefined;
-  return { jobId: jobUUID, untilSec: until, frozen, files };
+  if (typeof agent !== 'string' || typeof frozen !== 'boolean' || !isFiles(files)) return undefined;
+  return { jobId: jobUUID, agent, untilSec: until, frozen, files };
 }
 
 function isFiles(value: unknown): value is Readonly<Record<string, string>> {

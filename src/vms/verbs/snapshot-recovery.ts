@@ -5,76 +5,67 @@
  */
 import { VerbError } from '../../domain/errors.js';
 import type { VmId } from '../../domain/ids.js';
-import type { Vm } from '../../domain/vm.js';
+import { hasComeUp } from '../announcement.js';
 import type { JobContext } from '../jobs.js';
 import { nameOf } from '../operation.js';
 import type { OperationsParts, VmName } from '../operation.js';
 import { thawSurely } from './freeze.js';
-import type { Snapshots } from './snapshot.js';
 import { forgetSnapshot, hasTaken, refreshDisks } from './snapshot-outcome.js';
 import { parseSnapshotRecord } from './snapshot-record.js';
 import type { SnapshotRecord } from './snapshot-record.js';
 
 const VERB = 'VM.snapshot';
 const POLL_MS = 2000;
-/** Another operation has the VM. */
+/** Another operation has the VM, or another agent is at it. */
 const RETRY_MS = 5000;
 
 export class SnapshotRecovery {
-  /** What was taken up, by VM: the mark of an ended one is seen until the XML is read again. */
-  readonly #seen = new Map<VmId, string>();
-  readonly #cancels = new Map<VmId, () => void>();
+  /** By VM, while the VM cannot be looked after yet. */
+  readonly #waiting = new Map<VmId, () => void>();
   #unsubscribe: () => void = () => undefined;
 
-  constructor(
-    private readonly parts: OperationsParts,
-    private readonly snapshots: Pick<Snapshots, 'isRunning'>,
-  ) {}
+  constructor(private readonly parts: OperationsParts) {}
 
   start(): void {
     const { registry } = this.parts;
-    this.#unsubscribe = registry.onChange((id, after) => this.#look(id, after));
-    for (const vm of [...registry.all()]) this.#look(vm.id, vm);
+    // A mark that comes later is of a job of this agent, or of one beside it.
+    this.#unsubscribe = registry.onChange((id, after, before) => {
+      if (after && hasComeUp(before, after)) this.#look(id);
+    });
+    for (const { id } of [...registry.all()]) this.#look(id);
   }
 
   stop(): void {
     this.#unsubscribe();
-    for (const cancel of this.#cancels.values()) cancel();
-    this.#cancels.clear();
+    for (const cancel of this.#waiting.values()) cancel();
+    this.#waiting.clear();
   }
 
-  #look(id: VmId, vm: Vm | undefined): void {
+  #look(id: VmId): void {
+    const { registry, identity, jobs, log } = this.parts;
+    this.#waiting.get(id)?.();
+    this.#waiting.delete(id);
+    const vm = registry.get(id);
     const text = vm?.domain?.metadata?.snapshotJob;
-    if (!vm || vm.internal === 'Down' || text === undefined) {
-      this.#seen.delete(id);
-      return;
-    }
-    if (this.#seen.get(id) === text || this.snapshots.isRunning(id)) return;
-    this.#seen.set(id, text);
+    if (!vm || vm.internal === 'Down' || text === undefined) return;
     const record = parseSnapshotRecord(text);
-    if (record) this.#begin(vm, record);
-    else
-      this.parts.log.warn(
-        { vmId: id, name: vm.name, text },
-        'A mark of a snapshot under way is not understood',
+    if (!record) {
+      log.warn({ vmId: id, name: vm.name, text }, 'A mark of a snapshot under way is not understood');
+    } else if (identity.isOtherRunning(record.agent) || registry.locks.running(id) !== undefined) {
+      this.#waiting.set(
+        id,
+        this.parts.clock.after(RETRY_MS, () => this.#look(id)),
       );
+    } else if (jobs.list(undefined, [record.jobId])[record.jobId]) {
+      void forgetSnapshot(this.parts, vm);
+    } else {
+      this.#begin(vm, record);
+    }
   }
 
   #begin(vm: VmName, record: SnapshotRecord): void {
-    const { registry, jobs, clock, log } = this.parts;
+    const { registry, jobs, log } = this.parts;
     const { id, name } = vm;
-    this.#cancels.delete(id);
-    if (jobs.list(undefined, [record.jobId])[record.jobId]) {
-      void forgetSnapshot(this.parts, vm);
-      return;
-    }
-    if (registry.locks.running(id) !== undefined) {
-      this.#cancels.set(
-        id,
-        clock.after(RETRY_MS, () => this.#begin(vm, record)),
-      );
-      return;
-    }
     const release = registry.locks.take(id, name, VERB);
     log.warn(
       { vmId: id, name, record },

@@ -50,10 +50,6 @@ export class Snapshots {
     private readonly images: ImageFiles,
   ) {}
 
-  isRunning(id: VmId): boolean {
-    return this.#running.has(id);
-  }
-
   /**
    * Begins the job; asked twice for the same one, it says so once more.
    * @throws VerbError invalidParameter, missParam, imageErr, jobExists, and those of every operation
@@ -105,6 +101,7 @@ export class Snapshots {
   async #remember({ vm, plan, jobId }: Run): Promise<void> {
     const record = {
       jobId,
+      agent: this.parts.identity.self,
       untilSec: Math.ceil((this.parts.clock.wallMs() + plan.timeoutMs) / 1000),
       frozen: plan.freeze,
       files: filesOf(plan),

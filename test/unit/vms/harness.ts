@@ -37,6 +37,9 @@ export class Harness {
   readonly files = new FakeFiles();
   readonly host = new FakeLaunchFiles();
   readonly images = new FakeImages();
+  /** Agents beside this one that run. */
+  readonly otherAgents = new Set<string>();
+  readonly identity = { self: 'self', isOtherRunning: (agent: string) => this.otherAgents.has(agent) };
   /** The host, which goes down when a test says so. */
   readonly hostShutdown = {
     underWay: false,
@@ -69,6 +72,7 @@ export class Harness {
       host: this.host,
       parallelStarts: 4,
       images: this.images,
+      identity: this.identity,
       isReady: () => this.reconciler.ready,
     });
   }

@@ -36,7 +36,7 @@ describe('what is remembered of work on disks', () => {
       { noNullPrototype: true },
     );
     const record = fc.record(
-      { jobId: text, untilSec: fc.nat(), frozen: fc.boolean(), files },
+      { jobId: text, agent: text, untilSec: fc.nat(), frozen: fc.boolean(), files },
       { noNullPrototype: true },
     );
     fc.assert(

@@ -351,6 +351,7 @@ describe('a VM.snapshot that an earlier agent left open', () => {
   const mark = (values: object): string =>
     `<ovirt-vm:snapshot_job>${JSON.stringify({
       jobUUID: JOB,
+      agent: 'earlier',
       until: 4_000_000_000,
       frozen: true,
       files: { vda: '/images/vda.1' },
@@ -407,6 +408,28 @@ describe('a VM.snapshot that an earlier agent left open', () => {
     await harness.rest();
     assert.equal(jobOf(harness).status, 'done');
     assert.deepEqual(sources(harness), ['/images/vda.1']);
+  });
+
+  it('is not touched while the agent runs that has it, and looked after when that has ended', async () => {
+    const harness = await restarted({}, ({ otherAgents }) => otherAgents.add('earlier'));
+    await pass(harness, 20);
+    assert.equal(harness.hypervisor.guest.frozen.size, 1);
+    assert.deepEqual(harness.jobs.list(), {});
+    harness.otherAgents.clear();
+    await pass(harness, 6);
+    assert.equal(harness.hypervisor.guest.frozen.size, 0);
+    assert.equal(jobOf(harness).status, 'failed');
+  });
+
+  it('is none where the mark comes while the VM is known: another agent writes it', async () => {
+    const harness = await withAgent();
+    const live = harness.hypervisor.domains.get(id);
+    assert.ok(live);
+    live.live = live.xml.replace('</ovirt-vm:vm>', `${mark({})}</ovirt-vm:vm>`);
+    harness.hypervisor.emit(id, { kind: 'metadata-change', uri: 'http://ovirt.org/vm/1.0' });
+    await pass(harness, 10);
+    assert.equal(harness.vm(id).domain?.metadata?.snapshotJob === undefined, false);
+    assert.deepEqual(harness.jobs.list(), {});
   });
 
   it('is aborted when its time is over', async () => {
