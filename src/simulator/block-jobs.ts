@@ -106,6 +106,14 @@ export class BlockJobs {
     this.#finish(domain, job, pivot ? BlockJobStatus.completed : BlockJobStatus.cancelled);
   }
 
+  /** Nothing is left to copy. */
+  hurry(domain: SimulatedDomain, name: string): void {
+    const job = this.find(domain, name);
+    if (!job || job.ready) return;
+    job.stop();
+    this.#copied(domain, job);
+  }
+
   /** QEMU gives the job up, as after an I/O error. */
   fail(domain: SimulatedDomain, name: string): void {
     this.#finish(domain, this.#require(domain, name), BlockJobStatus.failed);

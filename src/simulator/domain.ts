@@ -71,8 +71,8 @@ export class SimulatedDomain {
   rebootOnPowerOff = false;
   /** File systems that the agent has frozen. */
   frozenFilesystems = 0;
-  /** Aliases of devices that the guest was asked to let go. */
-  readonly unplugging = new Set<string>();
+  /** Until when (clock, ms) the guest has to let a device go before it may be asked again, by alias. */
+  readonly unplugging = new Map<string, number>();
   /** Save, start or the like. */
   job: DomainJob | undefined;
 
@@ -179,7 +179,6 @@ export class SimulatedDomain {
     this.vncPort = -1;
     this.#live = undefined;
     this.agentConnected = false;
-    this.agentTimeoutSec = AGENT_TIMEOUT_SEC;
     this.shutdownPending = false;
     this.rebootOnPowerOff = false;
     this.frozenFilesystems = 0;

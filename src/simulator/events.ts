@@ -48,7 +48,7 @@ export function agent(state: number, reason: number): EventBody {
   return { kind: 'agentLifecycle', state, reason };
 }
 
-export function metadata(type: number, uri: string | undefined): EventBody {
+export function metadataChange(type: number, uri: string | undefined): EventBody {
   return { kind: 'metadataChange', type, ...(uri !== undefined && { uri }) };
 }
 

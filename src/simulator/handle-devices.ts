@@ -20,8 +20,6 @@ import { Fault } from './fault.js';
 import type { XmlNodeElement } from '../util/xml-edit.js';
 import { attributeAt, readXml } from './xml-text.js';
 
-/** How long libvirt waits for a guest to let go of a device or a vCPU, and for a tray to open. */
-export const GUEST_PATIENCE_MS = 5000;
 /** virDomainEventTrayChangeReason. */
 const TrayChange = { open: 0, close: 1 } as const;
 
@@ -54,7 +52,7 @@ export const deviceHandlers = {
       const defined = where.definition ? findDevice(domain.definition, element, false) : undefined;
       if (where.live) {
         const device = findDevice(domain.config, element, true);
-        const answer = await call.within<UnplugAnswer>(domain, GUEST_PATIENCE_MS, (done) =>
+        const answer = await call.within<UnplugAnswer>(domain, call.host.patienceMs, (done) =>
           unplug(call, domain, device, done),
         );
         if (answer === 'refused') {
@@ -104,7 +102,7 @@ function isRemovable(domain: SimulatedDomain, element: XmlNodeElement): boolean 
 }
 
 async function refuseTray(call: Call, domain: SimulatedDomain, element: XmlNodeElement): Promise<never> {
-  await call.within(domain, GUEST_PATIENCE_MS, () => undefined);
+  await call.within(domain, call.host.patienceMs, () => undefined);
   const target = attributeAt(element, 'target', 'dev') ?? '';
   throw new Fault('operation-failed', `timed out waiting to open tray of '${target}'`);
 }
@@ -121,13 +119,16 @@ function unplug(
   if ('target' in device) requireNoBlockJob(domain, device.target);
   const { alias } = device;
   if (alias === undefined) throw new Fault('operation-unsupported', 'device cannot be detached');
-  if (domain.unplugging.has(alias)) {
+  const { clock, patienceMs } = call.host;
+  const now = clock.nowMs();
+  if ((domain.unplugging.get(alias) ?? 0) > now) {
     throw new Fault(
       'internal',
       `unable to execute QEMU command 'device_del': Device ${alias} is already in the process of unplug`,
     );
   }
-  domain.unplugging.add(alias);
+  // libvirt's own patience ends a little later: its next request is heard.
+  domain.unplugging.set(alias, now + 0.9 * patienceMs);
   const { unplug: behaviour, unplugMs } = domain.guest;
   if (behaviour === 'ignores') return;
   domain.guestTimers.after(unplugMs, () => {

@@ -54,7 +54,7 @@ export const guestHandlers = {
     });
   },
   DOMAIN_AGENT_SET_RESPONSE_TIMEOUT(call, { dom, timeout }) {
-    const domain = call.activeDomain(dom);
+    const domain = call.domain(dom);
     requireAgentTimeout(timeout);
     domain.agentTimeoutSec = timeout;
     return { result: 0 };

@@ -4,6 +4,7 @@ import { escapeXml } from '../util/xml-tree.js';
 import { affected, changeConfig, configOf } from './affect.js';
 import type { Handlers } from './call.js';
 import type { DomainConfig } from './domain-config.js';
+import { metadataChange } from './events.js';
 import { Fault } from './fault.js';
 import { parseMetadataElement } from './metadata-xml.js';
 
@@ -32,7 +33,7 @@ export const metadataHandlers = {
         if (type === MetadataType.element) return withElement(config, { metadata, key, uri });
         return withText(config, type === MetadataType.title ? 'title' : 'description', metadata);
       });
-      call.host.metadataChanged(domain, type, type === MetadataType.element ? uri : undefined);
+      call.host.emit(domain, metadataChange(type, type === MetadataType.element ? uri : undefined));
     });
   },
 } as const satisfies Handlers;

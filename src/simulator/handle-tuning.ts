@@ -13,7 +13,6 @@ import type { DomainConfig } from './domain-config.js';
 import { tunable } from './events.js';
 import { Fault } from './fault.js';
 import { agentCall } from './agent-call.js';
-import { GUEST_PATIENCE_MS } from './handle-devices.js';
 import { checkedScheduler, readScheduler, schedulerParams } from './scheduler.js';
 
 const MAXIMUM = 4;
@@ -182,7 +181,7 @@ async function setVcpus(call: Call, domain: SimulatedDomain, count: number, flag
 /** A guest lets vCPUs go as it does devices. */
 async function unplugVcpus(call: Call, domain: SimulatedDomain): Promise<void> {
   const { unplug, unplugMs } = domain.guest;
-  const gone = await call.within<true>(domain, GUEST_PATIENCE_MS, (done) => {
+  const gone = await call.within<true>(domain, call.host.patienceMs, (done) => {
     if (unplug === 'obeys') domain.guestTimers.after(unplugMs, () => done(true));
   });
   if (gone) return;

@@ -16,7 +16,7 @@ import { parseDomain } from './domain-parse.js';
 import { DomainSet } from './domain-set.js';
 import { printDomain } from './domain-xml.js';
 import { Reason, SimulatedDomain, State } from './domain.js';
-import { Lifecycle, metadata } from './events.js';
+import { Lifecycle } from './events.js';
 import type { EventBody, HostEvent } from './events.js';
 import { Fault } from './fault.js';
 import { obedientGuest } from './guest-behaviour.js';
@@ -52,6 +52,8 @@ export interface SimulatedHostOptions {
   readonly saveMs?: number;
   /** How long a commit of a disk image takes, ms; default 500. */
   readonly commitMs?: number;
+  /** How long libvirt waits for a guest that keeps a device or a tray, ms; default 5000. */
+  readonly patienceMs?: number;
 }
 
 /** Where a host's first domains look as if they had run before: up to thirty days. */
@@ -69,6 +71,7 @@ export class SimulatedHost {
   readonly memory: SavedMemory;
   readonly blockJobs: BlockJobs;
   readonly clock: Clock;
+  readonly patienceMs: number;
   readonly #guest: GuestBehaviour;
   readonly #domains = new DomainSet();
   readonly #listeners = new Set<(event: HostEvent) => void>();
@@ -80,6 +83,7 @@ export class SimulatedHost {
     const { clock } = options;
     this.clock = clock;
     this.seed = options.seed ?? 1;
+    this.patienceMs = options.patienceMs ?? 5000;
     this.#guest = { ...obedientGuest, ...options.guest };
     const emit = (domain: SimulatedDomain, ...events: readonly EventBody[]) => this.emit(domain, ...events);
     const forget = (domain: SimulatedDomain) => this.#domains.forget(domain);
@@ -189,10 +193,9 @@ export class SimulatedHost {
     change: { readonly xml?: string | undefined; readonly running?: boolean | undefined },
   ): void {
     const saved = readSaved(path);
-    const config = this.#parse(change.xml ?? saved.xml);
-    const original = change.xml === undefined ? config : parseDomain(saved.xml, () => config.uuid);
-    requireSame('name', config.name, original.name);
-    requireSame('uuid', config.uuid, original.uuid);
+    const xml = change.xml ?? saved.xml;
+    if (xml !== saved.xml) requireSameDomain(xml, saved.xml);
+    const config = this.#parse(xml);
     const known = this.find(config.uuid);
     if (known?.active) throw new Fault('invalid-state', `domain '${known.name}' is already active`);
     const domain = known ?? this.#add(config, false);
@@ -201,10 +204,6 @@ export class SimulatedHost {
     // The guest has had its channel open all the time.
     const connected = hasAgentChannel(config) && domain.guest.agent !== 'absent';
     if (connected) this.guests.setAgentConnected(domain, true);
-  }
-
-  metadataChanged(domain: SimulatedDomain, type: number, uri: string | undefined): void {
-    this.emit(domain, metadata(type, uri));
   }
 
   /** @param inactive the document of the next start; secure: passwords too */
@@ -274,7 +273,12 @@ export class SimulatedHost {
   }
 }
 
-function requireSame(what: string, wanted: string, found: string): void {
-  if (wanted === found) return;
-  throw new Fault('config-unsupported', `Target domain ${what} '${wanted}' does not match source '${found}'`);
+/** @throws Fault 'config-unsupported' */
+function requireSameDomain(xml: string, savedXml: string): void {
+  const [wanted, found] = [xml, savedXml].map((each) => parseDomain(each, () => ''));
+  for (const what of ['name', 'uuid'] as const) {
+    if (wanted?.[what] === found?.[what]) continue;
+    const names = `'${wanted?.[what]}' does not match source '${found?.[what]}'`;
+    throw new Fault('config-unsupported', `Target domain ${what} ${names}`);
+  }
 }
