@@ -6,12 +6,12 @@
  */
 import type { DomainEvent, Hypervisor } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
-import type { PauseCode, Vm } from '../domain/vm.js';
+import type { Vm } from '../domain/vm.js';
 import { causeOfLifecycle } from '../domain/vm-found.js';
 import type { Logger } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
-import { isPauseCode } from './adoption.js';
+import { ioErrorOfEvent, pauseCodeOfReason } from './io-error.js';
 import { kill } from './kill.js';
 import { isBeingStarted } from './refresher.js';
 import type { Refresher } from './refresher.js';
@@ -146,12 +146,10 @@ export class EventHandler {
       this.parts.log.info({ vmId: id, name: vm.name, alias, path, action, reason }, 'I/O error of a guest');
       return;
     }
-    const target = vm.domain?.disks.find((disk) => disk.alias === alias)?.target;
-    const ioerror = { alias, ...(target !== undefined && { name: target }), ...(path !== '' && { path }) };
     this.parts.registry.change(id, {
       causes: ['suspended-io-error'],
-      detail: { pauseCode: pauseCodeOf(reason) },
-      extra: { ioerror },
+      detail: { pauseCode: pauseCodeOfReason(reason) },
+      extra: { ioerror: ioErrorOfEvent(vm, { alias, path }) },
     });
   }
 
@@ -171,10 +169,4 @@ function dispatch<K extends Kind>(table: Table, event: EventOf<K>, vm: Vm): void
 
 function isSignOfLife(event: DomainEvent): boolean {
   return event.kind === 'lifecycle' && signsOfLife.has(event.event);
-}
-
-/** libvirt says 'enospc' or nothing. */
-function pauseCodeOf(reason: string): PauseCode {
-  const code = reason.toUpperCase();
-  return isPauseCode(code) ? code : 'EOTHER';
 }

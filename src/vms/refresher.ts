@@ -6,9 +6,9 @@
  * queue waits for resume().
  */
 import { HypervisorError } from '../domain/hypervisor.js';
-import type { DiskError, DomainState, Hypervisor } from '../domain/hypervisor.js';
+import type { DomainState, Hypervisor } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
-import type { PauseCode, Vm } from '../domain/vm.js';
+import type { Vm } from '../domain/vm.js';
 import { causesOfFound, isActive, isStarting } from '../domain/vm-found.js';
 import type { Logger } from '../util/log.js';
 import { RateLimiter } from '../util/log.js';
@@ -16,6 +16,7 @@ import type { Clock } from '../util/time.js';
 import { adopt } from './adoption.js';
 import type { Found } from './adoption.js';
 import { hasComeUp } from './announcement.js';
+import { ioErrorOfDisks } from './io-error.js';
 import type { Registry } from './registry.js';
 
 const needs = ['state', 'xml', 'disk-errors', 'scheduler', 'balloon'] as const;
@@ -204,8 +205,12 @@ export class Refresher {
   async #readDiskErrors(id: VmId): Promise<void> {
     const { registry, hypervisor } = this.parts;
     if (!isStoppedByError(registry.get(id))) return;
-    const pauseCode = pauseCodeOf(await hypervisor.diskErrors(id, this.#options));
-    if (pauseCode && isStoppedByError(registry.get(id))) registry.move(id, 'disk-errors-read', { pauseCode });
+    const errors = await hypervisor.diskErrors(id, this.#options);
+    const vm = registry.get(id);
+    const found = isStoppedByError(vm) ? ioErrorOfDisks(vm, errors) : undefined;
+    if (!found) return;
+    const { pauseCode, ioerror } = found;
+    registry.change(id, { causes: ['disk-errors-read'], detail: { pauseCode }, extra: { ioerror } });
   }
 
   async #readScheduler(id: VmId): Promise<void> {
@@ -239,14 +244,8 @@ export function isBeingStarted(vm: Vm): boolean {
 }
 
 /** A pause that the guest's disks may be the reason of. */
-function isStoppedByError(vm: Vm | undefined): boolean {
+function isStoppedByError(vm: Vm | undefined): vm is Vm {
   return vm?.internal === 'Paused' && vm.pauseCode !== 'NOERR' && vm.pauseCode !== 'POSTCOPY';
-}
-
-/** An I/O error goes before missing space: more space would not help. */
-function pauseCodeOf(errors: readonly DiskError[]): PauseCode | undefined {
-  if (errors.some(({ error }) => error === 'unspecified')) return 'EIO';
-  return errors.some(({ error }) => error === 'no-space') ? 'ENOSPC' : undefined;
 }
 
 function kindOf(error: unknown): HypervisorError['kind'] | undefined {

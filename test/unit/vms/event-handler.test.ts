@@ -101,7 +101,11 @@ describe('a lifecycle event', () => {
     await harness.rest();
     assert.deepEqual(harness.payloads(), [
       { status: 'Paused', pauseCode: 'EOTHER' },
-      { status: 'Paused', pauseCode: 'EIO' },
+      {
+        status: 'Paused',
+        pauseCode: 'EIO',
+        ioerror: { alias: 'ua-disk', name: 'vda', path: '/images/vda' },
+      },
     ]);
   });
 
