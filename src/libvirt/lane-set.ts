@@ -20,7 +20,7 @@ export class LaneSet {
     this.priority = new Lane({ name: 'priority', target }, deps);
     this.destroy = new Lane({ name: 'destroy', target }, deps);
     this.free = new Lane({ name: 'free', target }, deps);
-    this.backed = new Lane({ name: 'backed', target }, deps);
+    this.backed = new Lane({ name: 'backed', target, wide: true }, deps);
     this.verbs = new Lane({ name: 'verbs', target, maxHanging: MAX_HANGING }, deps);
     this.starts = new Lane({ name: 'starts', target, maxHanging: MAX_HANGING, wide: true }, deps);
     this.agent = new Lane({ name: 'agent', target, maxHanging: MAX_HANGING }, deps);

@@ -1,28 +1,28 @@
 /**
- * One cycle's monitor-backed calls: shards in parallel, each with its own deadline, so that a stuck domain costs the
- * others nothing. How it works:
+ * One cycle's monitor-backed calls: shards in parallel, so that a stuck domain costs the others nothing. How it works:
  *
  * 1. Healthy VMs in shards (shards.ts), those in quarantine one by one. Just before each call the gate takes out who must
  *    not be asked; whoever needs a second look is asked at the end, after it.
- * 2. A shard that misses its deadline is asked again at once, without those whom the gate blames; where nobody
- *    stands out, or it happens a third time, one by one. Who then misses it alone is slow, not dead.
- * 3. VMs known to be slow get calls of their own, half of the parallel ones at most, and more time: those calls may
- *    outlast the cycle.
- * 4. Where most shards of a round miss their deadlines and nobody is to blame, the daemon is slow: nothing more is
- *    asked in this round, so as not to add to it.
+ * 2. Of a shard that is overdue the gate is asked who holds it up. Those go into quarantine, and the others are asked
+ *    again at once, a third time one by one. Where it is nobody, the call is slow, not dead: its answer counts until
+ *    the end of the cycle, and meanwhile its VMs are asked one by one, so that only the slow one is late.
+ * 3. VMs known to be slow get calls of their own (slow-calls.ts).
+ * 4. Where most shards of a round are overdue and it is nobody's fault, the daemon is slow: nothing more is asked in
+ *    this round, so as not to add to it.
  * 5. Before every call there must be room in the budget of calls that hang (stuck-budget.ts). Where there is none, the
  *    rest keep their last samples, which is counted.
  *
  * A programming error in one shard costs that shard, and is passed on.
  */
-import type { HypervisorError, Hypervisor } from '../domain/hypervisor.js';
+import type { Hypervisor } from '../domain/hypervisor.js';
 import type { StatsBatch } from '../domain/stats.js';
 import { delay } from '../util/delay.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
-import { callBacked, noteMiss } from './backed-call.js';
+import { BackedCall, noteMiss } from './backed-call.js';
 import type { Gate } from './gate.js';
 import { chunks, isSlow, planShards } from './shards.js';
+import { SlowCalls } from './slow-calls.js';
 import type { StuckBudget } from './stuck-budget.js';
 import type { TrackedVm } from './tracked-vms.js';
 
@@ -30,8 +30,6 @@ import type { TrackedVm } from './tracked-vms.js';
 const VCPU_EVERY = 4;
 /** A shard is filled up to this part of its deadline, by what its VMs took lately. */
 const TARGET_SHARE = 0.25;
-/** A slow VM gets so many times what it took lately. */
-const SLOW_MARGIN = 4;
 /** From so many shards on that missed their deadlines, it may be the daemon. */
 const MANY_MISSES = 4;
 /** Tries of one VM in one cycle: in a full shard, without the culprit, alone. */
@@ -55,7 +53,7 @@ export interface BackedPollOptions {
   readonly gate: Gate;
   readonly budget: StuckBudget;
   readonly parallelism: number;
-  /** Deadline of one shard's call; well below the cycle's, so that there is time to repeat. */
+  /** When a shard is overdue; well before the cycle's end, so that there is time to repeat. */
   readonly shardDeadlineMs: number;
   /** A slow VM's call is given up after this at the latest. */
   readonly patienceMs: number;
@@ -75,13 +73,16 @@ interface Round {
   readonly doubtful: TrackedVm[] | undefined;
   /** Shards by their outcome; a miss counts where nobody is to blame. */
   readonly shards: { answered: number; missed: number };
+  /** Calls that are overdue and nobody's fault. */
+  readonly pending: Promise<void>[];
 }
 
 export class BackedPoll {
-  #slowCalls = 0;
-  readonly #slowWorkers = new Set<Promise<void>>();
+  readonly #slow: SlowCalls;
 
-  constructor(private readonly options: BackedPollOptions) {}
+  constructor(private readonly options: BackedPollOptions) {
+    this.#slow = new SlowCalls(options, Math.max(1, Math.floor(options.parallelism / 2)));
+  }
 
   /**
    * Resolves when every shard was answered or given up; never rejects.
@@ -90,7 +91,7 @@ export class BackedPoll {
    */
   async run(vms: readonly TrackedVm[], shardSize: number, cycle: BackedCycle): Promise<boolean> {
     const round = this.#plan(vms, shardSize, cycle);
-    const slow = this.#startSlow(round);
+    const slow = this.#slow.begin(round.slow, cycle);
     await this.#work(round);
     const { doubtful = [] } = round;
     if (doubtful.length > 0 && !cycle.signal.aborted) {
@@ -100,13 +101,14 @@ export class BackedPoll {
         await this.#work({ ...round, queue, doubtful: undefined });
       });
     }
+    await Promise.all(round.pending);
     if (slow) await this.#awaitUntilDeadline(slow, cycle);
     return !isDaemonSlow(round);
   }
 
   /** Resolves when no call of a slow VM is under way any more; abort their signal first. */
   async idle(): Promise<void> {
-    await Promise.all(this.#slowWorkers);
+    await this.#slow.idle();
   }
 
   /** Not for longer than the cycle's deadline. */
@@ -126,7 +128,7 @@ export class BackedPoll {
     for (const tracked of probes) queue.push({ vms: [tracked], withVcpu: false, attempt: LAST_ATTEMPT });
     const slow = well.filter((tracked) => isSlow(tracked, this.#targetMs));
     slow.sort((a, b) => a.lastGoodMs - b.lastGoodMs);
-    return { cycle, queue, slow, doubtful: [], shards: { answered: 0, missed: 0 } };
+    return { cycle, queue, slow, doubtful: [], shards: { answered: 0, missed: 0 }, pending: [] };
   }
 
   #shards(vms: readonly TrackedVm[], size: number, cycle: BackedCycle): Shard[] {
@@ -143,7 +145,7 @@ export class BackedPoll {
 
   /** Works the queue off, with so many calls at a time as slow VMs leave. */
   async #work(round: Round): Promise<void> {
-    const workers = Math.max(1, this.options.parallelism - this.#slowCalls);
+    const workers = Math.max(1, this.options.parallelism - this.#slow.underWay);
     await Promise.all(Array.from({ length: workers }, () => this.#worker(round)));
     const unasked = round.queue.reduce((sum, { vms }) => sum + vms.length, 0);
     if (unasked > 0) this.options.metrics.sampler_withheld_vms_total.inc(unasked);
@@ -159,13 +161,13 @@ export class BackedPoll {
   }
 
   async #guarded(vms: readonly TrackedVm[], cycle: BackedCycle, work: () => Promise<void>): Promise<void> {
-    for (const tracked of vms) tracked.inFlight = true;
+    for (const tracked of vms) tracked.inFlight++;
     try {
       await work();
     } catch (error) {
       cycle.failed(error);
     } finally {
-      for (const tracked of vms) tracked.inFlight = false;
+      for (const tracked of vms) tracked.inFlight--;
     }
   }
 
@@ -175,80 +177,50 @@ export class BackedPoll {
     const [first] = shard.vms;
     if (first?.quarantine && !(await gate.passProbe(first, cycle))) return;
     const vms = first?.quarantine ? shard.vms : gate.pass(shard.vms, round.doubtful);
-    const deadlineMs = Math.min(shardDeadlineMs, cycle.deadlineMs - clock.nowMs());
-    const fault = await this.#call(vms, shard.withVcpu, deadlineMs, cycle);
-    if (!fault) {
+    const call = new BackedCall(this.options, vms, shard.withVcpu, {
+      deadlineMs: cycle.deadlineMs - clock.nowMs(),
+      patienceMs: shardDeadlineMs,
+      signal: cycle.signal,
+      // An answer that came in time may have to wait for its turn.
+      accept: (batch, stampMs) => cycle.accept(batch, stampMs, cycle.deadlineMs),
+    });
+    const fault = await call.outcome();
+    if (fault === undefined) {
       round.shards.answered++;
-      return;
-    }
-    const rest = fault.kind === 'timeout' ? await gate.blame(vms, cycle) : vms;
-    if (fault.kind === 'timeout' && rest.length === vms.length) {
-      round.shards.missed++;
-      noteMiss(vms, deadlineMs);
-    }
-    round.queue.unshift(...this.#again({ ...shard, vms: rest }, fault, rest.length < vms.length));
-  }
-
-  /** What to ask again after a fault. */
-  #again({ vms, withVcpu, attempt }: Shard, fault: HypervisorError, culpritFound: boolean): Shard[] {
-    if (vms.length === 0 || attempt >= LAST_ATTEMPT) return [];
-    if (fault.kind !== 'timeout') {
+    } else if (fault === 'overdue' || fault.kind === 'timeout') {
+      await this.#overdue(call, shard, round);
+    } else if (shard.attempt < LAST_ATTEMPT) {
       // Too large an answer, or one domain whose record cannot be had: the VMs keep their last sample if it fails again.
       const halves = chunks(vms, Math.ceil(vms.length / 2));
-      return halves.map((half) => ({ vms: half, withVcpu, attempt: LAST_ATTEMPT }));
+      round.queue.unshift(...halves.map((half) => ({ ...shard, vms: half, attempt: LAST_ATTEMPT })));
     }
-    if (culpritFound && attempt + 1 < LAST_ATTEMPT) return [{ vms, withVcpu, attempt: attempt + 1 }];
-    if (vms.length === 1 && !culpritFound) return [];
-    return vms.map((tracked) => ({ vms: [tracked], withVcpu, attempt: LAST_ATTEMPT }));
   }
 
-  #call(
-    vms: readonly TrackedVm[],
-    withVcpu: boolean,
-    deadlineMs: number,
-    cycle: BackedCycle,
-  ): Promise<HypervisorError | undefined> {
-    // An answer that came in time may have to wait for its turn.
-    const untilMs = Math.max(cycle.deadlineMs, this.options.clock.nowMs() + deadlineMs);
-    return callBacked(this.options, vms, withVcpu, {
-      deadlineMs,
-      signal: cycle.signal,
-      accept: (batch, stampMs) => cycle.accept(batch, stampMs, untilMs),
+  async #overdue(call: BackedCall, shard: Shard, round: Round): Promise<void> {
+    const { gate, shardDeadlineMs } = this.options;
+    const rest = await gate.blame(call.vms, round.cycle);
+    const isFault = rest.length < call.vms.length;
+    if (isFault) {
+      call.giveUp();
+    } else {
+      if (!call.vms.some(({ quarantine }) => quarantine)) round.shards.missed++;
+      noteMiss(rest, shardDeadlineMs);
+      round.pending.push(this.#await(call, round.cycle));
+    }
+    if (shard.attempt >= LAST_ATTEMPT || (rest.length === 1 && !isFault)) return;
+    const attempt = isFault ? shard.attempt + 1 : LAST_ATTEMPT;
+    const again = attempt < LAST_ATTEMPT ? [rest] : rest.map((tracked) => [tracked]);
+    round.queue.unshift(...again.map((vms) => ({ ...shard, vms, attempt })));
+  }
+
+  /** Until the end of the cycle; who still holds it up then is to blame. */
+  #await(call: BackedCall, cycle: BackedCycle): Promise<void> {
+    const { clock, gate, shardDeadlineMs } = this.options;
+    return this.#guarded(call.vms, cycle, async () => {
+      const fault = await call.done;
+      if (fault?.kind !== 'timeout') return;
+      await gate.blame(call.vms, { signal: cycle.signal, deadlineMs: clock.nowMs() + shardDeadlineMs });
     });
-  }
-
-  /** @returns resolves when the slow VMs of this round are done; undefined without any */
-  #startSlow(round: Round): Promise<unknown> | undefined {
-    const most = Math.max(1, Math.floor(this.options.parallelism / 2));
-    const workers: Promise<void>[] = [];
-    for (let n = this.#slowCalls; n < most && workers.length < round.slow.length; n++) {
-      this.#slowCalls++;
-      const worker = this.#slowWorker(round).finally(() => {
-        this.#slowCalls--;
-        this.#slowWorkers.delete(worker);
-      });
-      this.#slowWorkers.add(worker);
-      workers.push(worker);
-    }
-    return workers.length > 0 ? Promise.all(workers) : undefined;
-  }
-
-  async #slowWorker({ cycle, slow }: Round): Promise<void> {
-    const { budget, clock, gate, patienceMs, shardDeadlineMs } = this.options;
-    const { signal } = cycle;
-    while (!signal.aborted && budget.hasRoom && clock.nowMs() < cycle.deadlineMs) {
-      const tracked = slow.shift();
-      if (!tracked) return;
-      await this.#guarded([tracked], cycle, async () => {
-        const vms = gate.pass([tracked], []);
-        const leftMs = cycle.deadlineMs - clock.nowMs();
-        const deadlineMs = Math.max(leftMs, Math.min(patienceMs, SLOW_MARGIN * tracked.serviceMs));
-        const fault = await this.#call(vms, false, deadlineMs, cycle);
-        if (fault?.kind !== 'timeout') return;
-        const rest = await gate.blame(vms, { signal, deadlineMs: clock.nowMs() + shardDeadlineMs });
-        noteMiss(rest, deadlineMs);
-      });
-    }
   }
 }
 

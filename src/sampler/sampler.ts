@@ -176,7 +176,7 @@ export class Sampler implements Service {
       number: ++this.#cycles,
       startMs,
       deadlineMs: startMs + this.#periodMs / 2,
-      vms: vms.filter((tracked) => !tracked.inFlight),
+      vms: vms.filter(({ inFlight }) => inFlight === 0),
       full,
     };
     const run = this.#pieces.runner.run(cycle).then(

@@ -22,7 +22,7 @@ const PROOF_OF_THE_SILENT = 4;
 const PROOF_OF_ALL = 6;
 
 export class StuckBudget {
-  /** When the calls under way are halfway to their deadlines, monotonic ms. */
+  /** When half of their patience is over, of the calls under way, monotonic ms. */
   readonly #underWay = new Set<{ readonly halfwayMs: number }>();
   /** Since when so many calls hang that VMs have to prove life, monotonic ms. */
   #scarceSinceMs: number | undefined;
@@ -52,8 +52,8 @@ export class StuckBudget {
   }
 
   /** Makes a call that may hang. */
-  async spend<T>(deadlineMs: number, call: () => Promise<T>): Promise<T> {
-    const entry = { halfwayMs: this.clock.nowMs() + deadlineMs / 2 };
+  async spend<T>(patienceMs: number, call: () => Promise<T>): Promise<T> {
+    const entry = { halfwayMs: this.clock.nowMs() + patienceMs / 2 };
     this.#underWay.add(entry);
     try {
       return await call();

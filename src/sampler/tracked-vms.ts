@@ -25,8 +25,8 @@ export interface TrackedVm {
   sinceMs: number;
   /** Monotonic stamp of the last complete monitor-backed sample, or sinceMs. */
   lastGoodMs: number;
-  /** A monitor-backed call that names it is unanswered. */
-  inFlight: boolean;
+  /** Monitor-backed calls that name it and that are unanswered. */
+  inFlight: number;
   /** Its QEMU does not answer, and is left alone; see quarantine.ts. */
   quarantine: Quarantine | undefined;
   /** How long its monitor-backed answer took lately, ms; 0 while that is not known. */
@@ -154,7 +154,7 @@ function newlyTracked(vm: Vm, nowMs: number): TrackedVm {
     samples: new VmSamples(),
     sinceMs: nowMs,
     lastGoodMs: nowMs,
-    inFlight: false,
+    inFlight: 0,
     quarantine: undefined,
     serviceMs: 0,
     vcpuAsked: false,

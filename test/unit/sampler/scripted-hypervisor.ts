@@ -158,15 +158,21 @@ export class ScriptedHypervisor implements Port {
     return all;
   }
 
+  /** Its caller gave up; the daemon does not. */
+  #hangsOn(): void {
+    this.stuckCalls++;
+    this.peakStuckCalls = Math.max(this.peakStuckCalls, this.stuckCalls);
+  }
+
   #hang({ deadlineMs = Infinity, signal }: CallOptions, backed: boolean): Promise<never> {
     return new Promise((_, reject) => {
       const cancel = this.clock.after(deadlineMs, () => {
-        if (backed) this.stuckCalls++;
-        this.peakStuckCalls = Math.max(this.peakStuckCalls, this.stuckCalls);
+        if (backed) this.#hangsOn();
         reject(new HypervisorError('timeout', 'no answer'));
       });
       signal?.addEventListener('abort', () => {
         cancel();
+        if (backed) this.#hangsOn();
         reject(new HypervisorError('aborted', 'aborted'));
       });
     });
@@ -187,8 +193,7 @@ export class ScriptedHypervisor implements Port {
     const { deadlineMs = Infinity } = options;
     await this.#wait(Math.min(ms, deadlineMs), options);
     if (ms <= deadlineMs) return;
-    this.stuckCalls++;
-    this.peakStuckCalls = Math.max(this.peakStuckCalls, this.stuckCalls);
+    this.#hangsOn();
     this.clock.after(ms - deadlineMs, () => this.stuckCalls--);
     throw new HypervisorError('timeout', 'no answer yet');
   }
