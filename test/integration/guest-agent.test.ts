@@ -7,6 +7,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { agentCommands } from '../../src/vms/guest-agent/schedule.js';
 import { AgentProcess } from '../support/agent-process.js';
 import { recordFaults } from '../support/engine-record.js';
 import { GuestConsole } from '../support/guest-console.js';
@@ -27,8 +28,9 @@ const idOf = (index: number): string => `90e57000-0000-4000-8000-${String(index)
 const nameOf = (index: number): string => `${PREFIX}${index}`;
 const MAC = '52:54:00:90:e5:70';
 const ADDRESS = '192.0.2.70';
-/** The agents are asked everything each 5 s here, since the guests are young. */
+/** The poller's loop is 5 s, and here everything is due in each. */
 const TOLD_MS = 30_000;
+const guestAgentPollSec = Object.fromEntries(agentCommands.map((command) => [command, 5]));
 /** On a machine with much else to do. */
 const BOOT_MS = 60_000;
 const metadata = `<metadata><ovirt-vm:vm xmlns:ovirt-vm="http://ovirt.org/vm/1.0"/></metadata>`;
@@ -100,7 +102,7 @@ describe('guest agents on real QEMU', { skip, timeout: 300_000 }, () => {
     mkdirSync(join(folder, 'qemu'));
     chmodSync(join(folder, 'qemu'), 0o777);
     const config = join(folder, 'config.json');
-    writeFileSync(config, JSON.stringify({ balloonStatsPeriodSec: 0, stateDir: folder }));
+    writeFileSync(config, JSON.stringify({ balloonStatsPeriodSec: 0, stateDir: folder, guestAgentPollSec }));
     agent = await AgentProcess.start([
       ...['--uri', `qemu+unix:///system?socket=${LIBVIRT_SOCKET}`, '--listen', `unix:${socketPath}`],
       ...['--period', '2', '--config', config],

@@ -8,7 +8,7 @@
  * The first answers after a start or a reboot show that the guest is up: that is announced, with what it told.
  */
 import { HypervisorError } from '../../domain/hypervisor.js';
-import type { Hypervisor, HypervisorErrorKind } from '../../domain/hypervisor.js';
+import type { Hypervisor } from '../../domain/hypervisor.js';
 import type { VmId } from '../../domain/ids.js';
 import { guestBlock } from '../../domain/vm-record.js';
 import type { Vm } from '../../domain/vm.js';
@@ -21,6 +21,8 @@ import type { Registry } from '../registry.js';
 import { commandTable } from './commands.js';
 import { supportedCommands, withTold } from './guest-block.js';
 import type { Told } from './guest-block.js';
+import { outcomeOf } from './outcome.js';
+import type { Outcome } from './outcome.js';
 import { ANSWER_SEC } from './patience.js';
 import { Places } from './places.js';
 import { isYoung, LOOP_MS, nextCommand, pauseMs } from './schedule.js';
@@ -44,24 +46,6 @@ const PROMPT_MS = 1000;
 const TELLING_MS = 5000;
 /** libvirt first makes sure that the agent is there, then gives it the command; each may take the limit. */
 const DEADLINE_MS = (2 * ANSWER_SEC + 2) * 1000;
-
-/**
- * - silent: no answer in time
- * - refused: the agent, or libvirt, answered with an error
- * - unasked: it was not to be had for a reason that is not the agent's
- */
-type Outcome = 'ok' | 'silent' | 'refused' | 'unasked';
-
-const outcomes: Readonly<Partial<Record<HypervisorErrorKind, Outcome>>> = {
-  agent: 'silent',
-  timeout: 'silent',
-  unavailable: 'unasked',
-  busy: 'unasked',
-  aborted: 'unasked',
-  denied: 'unasked',
-  'no-domain': 'unasked',
-  'invalid-state': 'unasked',
-};
 
 /** What is known of one agent during one connection of its channel. */
 interface Agent extends Progress {
@@ -195,8 +179,11 @@ export class GuestAgentPoller implements Service {
       if (this.#agents.get(vm.id) === agent) this.#learn(vm.id, agent, command, answer);
       return 'ok';
     } catch (error) {
-      const outcome = this.#outcomeOf(error, vm, command);
-      if (outcome === 'refused') this.#answered(vm, agent, clock.nowMs() - startMs);
+      const outcome = outcomeOf(error);
+      if (outcome === 'refused') {
+        this.#refused(vm, command, error);
+        this.#answered(vm, agent, clock.nowMs() - startMs);
+      }
       if (outcome === 'silent') this.#silent(vm, agent, error);
       return outcome;
     }
@@ -257,15 +244,11 @@ export class GuestAgentPoller implements Service {
     );
   }
 
-  #outcomeOf(error: unknown, { id, name }: Vm, command: AgentCommand): Outcome {
+  #refused({ id, name }: Vm, command: AgentCommand, err: unknown): void {
     const { log } = this.parts;
-    if (!(error instanceof HypervisorError)) {
-      log.error({ vmId: id, name, command, err: error }, "A guest agent's answer met an error of our own");
-      return 'refused';
-    }
-    const outcome = outcomes[error.kind] ?? 'refused';
-    if (outcome === 'refused') log.debug({ vmId: id, name, command, err: error }, 'A guest agent refused');
-    return outcome;
+    const fields = { vmId: id, name, command, err };
+    if (err instanceof HypervisorError) log.debug(fields, 'A guest agent refused');
+    else log.error(fields, "A guest agent's answer met an error of our own");
   }
 }
 
