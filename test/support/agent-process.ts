@@ -48,16 +48,29 @@ export class AgentProcess {
     return new AgentProcess(child);
   }
 
-  /** Starts it and waits until it says that it listens. */
-  static async start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<AgentProcess> {
-    const agent = AgentProcess.spawn(args, env);
+  /** Starts it by way of a shell: `exec "$0" "$@"` with limits before it or redirections behind it. */
+  static spawnBy(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): AgentProcess {
+    const child = spawn('bash', ['-c', script, join(buildRoot, 'src/main.js'), ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
+    return new AgentProcess(child);
+  }
+
+  /** Waits until it says that it listens. */
+  async ready(): Promise<this> {
     try {
-      await agent.waitForOutput(READY);
+      await this.waitForOutput(READY);
     } catch (error) {
-      await agent.kill();
+      await this.kill();
       throw error;
     }
-    return agent;
+    return this;
+  }
+
+  /** Starts it and waits until it says that it listens. */
+  static async start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<AgentProcess> {
+    return AgentProcess.spawn(args, env).ready();
   }
 
   get pid(): number {
