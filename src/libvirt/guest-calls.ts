@@ -61,13 +61,14 @@ function returnOf(result: string | undefined, name: string): unknown {
   }
 }
 
+/** "... has been disabled: the agent is in frozen state" is another matter. */
+const UNKNOWN_COMMAND = /has not been found|has been disabled(?!.*frozen)/;
+
 /**
  * libvirt has one code for all errors that an agent answers. That it does not know a command, or is forbidden it, is in
- * its text alone, which agents have kept since their first release.
+ * its text alone.
  */
 function unsupportedIfUnknown(error: unknown): never {
-  if (!(error instanceof HypervisorError) || !/has not been found|has been disabled/.test(error.detail)) {
-    throw error;
-  }
+  if (!(error instanceof HypervisorError) || !UNKNOWN_COMMAND.test(error.detail)) throw error;
   throw new HypervisorError('unsupported', error.message, { cause: error, detail: error.detail });
 }

@@ -12,7 +12,14 @@ import { errorPayload } from '../../../src/libvirt/errors.js';
 import { procedure, procedures } from '../../../src/libvirt/procedures.js';
 import type { Args, ProcedureName, Result } from '../../../src/libvirt/procedures.js';
 import type { LibvirtTarget } from '../../../src/libvirt/uri.js';
-import { PacketSplitter, PacketStatus, PacketType, Program } from '../../../src/libvirt/wire.js';
+import {
+  HEADER_BYTES,
+  PacketSplitter,
+  PacketStatus,
+  PacketType,
+  Program,
+  writeHeader,
+} from '../../../src/libvirt/wire.js';
 import type { PacketHeader } from '../../../src/libvirt/wire.js';
 import type { Codec } from '../../../src/libvirt/xdr-codecs.js';
 import { XdrReader, XdrWriter } from '../../../src/libvirt/xdr.js';
@@ -46,6 +53,8 @@ export class FakeDaemon {
   readonly path = join(this.folder, 'libvirt-sock');
   readonly received: Received[] = [];
   readonly keepalives: PacketHeader[] = [];
+  /** Packets of streams that the client sent: how it ended or aborted them. */
+  readonly streamEnds: PacketHeader[] = [];
   readonly sockets = new Set<Socket>();
   readonly #answers = new Map<ProcedureName, (args: never) => unknown>();
   readonly #silent = new Set<ProcedureName>();
@@ -127,7 +136,23 @@ export class FakeDaemon {
       int1: -1,
       int2: -1,
     });
-    this.send(call.socket, { ...call.header, type: PacketType.reply, status: PacketStatus.error }, writer);
+    const type = call.header.type === PacketType.stream ? PacketType.stream : PacketType.reply;
+    this.send(call.socket, { ...call.header, type, status: PacketStatus.error }, writer);
+  }
+
+  /** A packet of the stream that follows the reply to a call; of data, or of the end. */
+  stream(call: Received, data: Buffer | 'confirm'): void {
+    const status = data === 'confirm' ? PacketStatus.ok : PacketStatus.continue;
+    const body = data === 'confirm' ? Buffer.alloc(0) : data;
+    const packet = Buffer.alloc(HEADER_BYTES + body.length);
+    writeHeader(packet, { ...call.header, type: PacketType.stream, status });
+    body.copy(packet, HEADER_BYTES);
+    call.socket.write(packet);
+  }
+
+  /** Ends the stream of a call with an error. */
+  failStream(call: Received, fault: DaemonFault): void {
+    this.fail({ ...call, header: { ...call.header, type: PacketType.stream } }, fault);
   }
 
   /** To every connection; serial 1, as libvirt does. */
@@ -157,6 +182,10 @@ export class FakeDaemon {
   #receive(socket: Socket, header: PacketHeader, packet: Buffer): void {
     if (header.program === Program.keepalive) {
       this.keepalives.push(header);
+      return;
+    }
+    if (header.type === PacketType.stream) {
+      this.streamEnds.push(header);
       return;
     }
     const name = byNumber.get(`${header.program}/${header.procedure}`);
