@@ -325,11 +325,11 @@ export type VerbTypes = {
     params: {
       vmID: VmId;
       /**
-       * Seconds that the guest's users are warned before.
+       * Seconds that the guest's users are warned before: for oVirt's guest agent of old. QEMU's knows no such thing, so it has no effect.
        */
       delay?: number;
       /**
-       * What they are told.
+       * What they are told; no effect, as delay.
        */
       message?: string;
       /**
@@ -348,11 +348,11 @@ export type VerbTypes = {
     input: {
       vmID: VmId;
       /**
-       * Seconds that the guest's users are warned before.
+       * Seconds that the guest's users are warned before: for oVirt's guest agent of old. QEMU's knows no such thing, so it has no effect.
        */
       delay: number;
       /**
-       * What they are told.
+       * What they are told; no effect, as delay.
        */
       message: string;
       /**

@@ -72,6 +72,15 @@ async function untilSilent(name: string): Promise<void> {
   throw new Error(`${name} still answers`);
 }
 
+/** Waits until the guest's agent has come or gone. */
+async function untilAgent(name: string, state: 'connected' | 'disconnected'): Promise<void> {
+  for (let attempt = 0; attempt < 300; attempt++) {
+    if ((await virsh(['dumpxml', name])).includes(`state='${state}'`)) return;
+    await delay(100);
+  }
+  throw new Error(`the agent of ${name} is not ${state}`);
+}
+
 /** Waits until a guest with /tmp/before in its memory has come up anew. */
 async function untilRebooted(guest: GuestConsole): Promise<void> {
   for (let attempt = 0; attempt < 60; attempt++) {
@@ -271,13 +280,18 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
       await events.call('VM.destroy', { vmID });
     });
 
-    it('obey VM.shutdown: reboot keeps the VM, and its end is 0/6', async () => {
+    it('obey VM.shutdown: a reboot, by ACPI, keeps the VM; an end, by the guest agent, is 0/6', async () => {
       const vmID = await boot(7);
+      await untilAgent(nameOf(7), 'connected');
+      await guest.text('killall qemu-ga');
+      await untilAgent(nameOf(7), 'disconnected');
       events.clear(vmID);
       await guest.text('touch /tmp/before');
       await events.call('VM.shutdown', { vmID, reboot: true, timeout: 60 });
       await untilRebooted(guest);
       assert.equal(events.statuses(vmID)[0], 'RebootInProgress');
+      await untilAgent(nameOf(7), 'connected');
+      await events.until(vmID, { status: 'Up' }, 70_000);
       events.clear(vmID);
       await events.call('VM.shutdown', { vmID, timeout: 60 });
       assert.equal(await events.untilDown(vmID, 60_000), '0/6');
