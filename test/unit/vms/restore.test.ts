@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { HypervisorError } from '../../../src/domain/hypervisor.js';
+import type { CreateResult } from '../../../src/vms/create.js';
 import { prepareRestore, restoreSourceOf } from '../../../src/vms/restore.js';
 import type { PreparedRestore } from '../../../src/vms/restore.js';
 import { savedVm, savedVmText } from '../../../src/vms/saved-vm.js';
@@ -92,5 +94,72 @@ describe('a restore', () => {
     await assert.rejects(prepare(harness, other), /memory\.json is of another VM: vm-1/);
     const renamed = { id, xml: domainXml(id, 'vm-x') };
     await assert.rejects(prepare(harness, renamed), /with name vm-1, not vm-x/);
+  });
+});
+
+describe('VM.create of a VM that was saved', () => {
+  /** Hibernates the VM and forgets it, as an engine does. */
+  async function hibernated(): Promise<Harness> {
+    const harness = await withVm({ startTime: 1000 });
+    await harness.run('VM.hibernate', id, { hibernationVolHandle: place.memoryPath });
+    await harness.rest();
+    await harness.run('VM.destroy', id);
+    harness.published.length = 0;
+    return harness;
+  }
+  const create = (harness: Harness): CreateResult =>
+    harness.operations.create({ xml: request.xml, memoryDumpVolume: { path: place.memoryPath } });
+
+  for (const events of ['now', 'held', 'lost'] as const) {
+    it(`answers Restoring state and comes up with its age, libvirt's events coming ${events}`, async () => {
+      const harness = await hibernated();
+      const ageMs = harness.clock.wallMs() - 1_000_000;
+      await harness.clock.advance(3_600_000);
+      harness.hypervisor.events = events;
+      assert.equal(create(harness).status, 'Restoring state');
+      await harness.rest();
+      harness.hypervisor.deliver();
+      await harness.rest();
+      assert.deepEqual(harness.statuses(), ['Restoring state', 'Up']);
+      const { elapsedTime } = harness.payloads().at(-1) ?? {};
+      assert.equal(elapsedTime, String(Math.floor(ageMs / 1000)));
+      assert.equal(harness.hypervisor.countCalls('launch'), 0);
+    });
+  }
+
+  it('goes Down with 1/1 and a sentence where it cannot be restored', async () => {
+    const harness = await hibernated();
+    harness.hypervisor.failNext('saving.restore', new HypervisorError('failed', 'the file is damaged'));
+    create(harness);
+    await harness.rest();
+    const down = harness.payloads().at(-1);
+    assert.deepEqual([down?.['exitCode'], down?.['exitReason']], [1, 1]);
+    assert.equal(down?.['exitMessage'], 'Wake up from hibernation failed: the file is damaged');
+    assert.equal(harness.files.content.size, 2, 'it can be tried again');
+  });
+
+  it('is Down with 0/10 where it is destroyed meanwhile', async () => {
+    const harness = await hibernated();
+    const release = harness.hypervisor.hold('saving.restore');
+    create(harness);
+    await harness.rest();
+    const destroying = harness.run('VM.destroy', id);
+    await harness.rest();
+    release();
+    await destroying;
+    assert.deepEqual(harness.statuses(), ['Restoring state', 'Down']);
+    assert.equal(harness.payloads().at(-1)?.['exitReason'], 10);
+    assert.equal(harness.hypervisor.domains.size, 0);
+  });
+
+  it('of VDSM is refused with a sentence', async () => {
+    const harness = await hibernated();
+    harness.files.content.set(place.configurationPath, Buffer.from('\x80\x04cos\nsystem\n', 'latin1'));
+    create(harness);
+    await harness.rest();
+    assert.match(
+      String(harness.payloads().at(-1)?.['exitMessage']),
+      /^Wake up from hibernation failed: \/saved\/memory\.json is a Python pickle/,
+    );
   });
 });
