@@ -161,10 +161,11 @@ describe(
       );
       await askGuestWithoutKernel();
       const xml = guestDomainXml({
-        ...{ name: NAME, uuid: vmID, image, consolePath: file('console'), machine: 'pc', metadata: METADATA },
+        ...{ name: NAME, uuid: vmID, image, consolePath: file('console'), machine: 'pc', memoryMiB: 256 },
+        metadata: METADATA,
         vcpu:
           `<maxMemory slots='4' unit='MiB'>1024</maxMemory><vcpu current='1'>4</vcpu>` +
-          `<cpu><numa><cell id='0' cpus='0-3' memory='160' unit='MiB'/></numa></cpu>`,
+          `<cpu><numa><cell id='0' cpus='0-3' memory='256' unit='MiB'/></numa></cpu>`,
         devices:
           `${CONSOLE}<disk type='file' device='cdrom'><target dev='hdc' bus='ide'/><readonly/><alias name='ua-cd'/></disk>` +
           `<disk type='file' device='floppy'><target dev='fda' bus='fdc'/></disk>`,
@@ -324,6 +325,8 @@ describe(
     it('memory comes, and goes when the guest lets go of it', async () => {
       const total = async (): Promise<number> =>
         Number(await guest.text(`awk '/MemTotal/ {print $2}' /proc/meminfo`));
+      // Else the kernel puts things into it that it cannot move away again.
+      await guest.text('echo online_movable >/sys/devices/system/memory/auto_online_blocks');
       const before = await total();
       const memory = `<memory model='dimm'><target><size unit='MiB'>128</size><node>0</node></target><alias name='ua-dimm-1'/></memory>`;
       assert.deepEqual(
@@ -334,47 +337,13 @@ describe(
       assert.match(await dumped(), /ua-dimm-1/);
       const info = (await record())['balloonInfo'] as Record<string, string>;
       assert.equal(info['balloon_min'], String(64 * 1024));
-      assert.equal(info['balloon_max'], String(288 * 1024));
+      assert.equal(info['balloon_max'], String(384 * 1024));
       assert.equal(
         await call('VM.hotunplugMemory', { params: hotplug(`<memory><alias name='ua-dimm-1'/></memory>`) }),
         true,
       );
       await until('the module is gone', async () => !(await dumped()).includes('ua-dimm-1'));
       assert.ok((await total()) < before + 100 * 1024);
-    });
-
-    it('the balloon reaches its target, which the next agent still knows', async () => {
-      const target = 140 * 1024;
-      assert.deepEqual(await call('VM.setBalloonTarget', { target }), { code: 0, message: 'Done' });
-      await until(
-        'the balloon is there',
-        async () => (await domstats(NAME)).get('balloon.current') === String(target),
-      );
-      await events.close();
-      await agent.stop();
-      await startAgent();
-      const info = (await record())['balloonInfo'] as Record<string, string>;
-      assert.equal(info['balloon_target'], String(target));
-      await assert.rejects(call('VM.setBalloonTarget', { target: 10 ** 9 }), { code: 53 });
-    });
-
-    it('CPU bandwidth is what virsh schedinfo tells, and policies outlive the agent', async () => {
-      await call('VM.setCpuTunePeriod', { period: 50_000 });
-      await call('VM.setCpuTuneQuota', { quota: 40_000 });
-      const info = await virsh(['schedinfo', NAME, '--live']);
-      assert.match(info, /vcpu_period\s*: 50000\b/);
-      assert.match(info, /vcpu_quota\s*: 40000\b/);
-      const { vcpuQuota, vcpuPeriod } = await record();
-      assert.deepEqual({ vcpuQuota, vcpuPeriod }, { vcpuQuota: '40000', vcpuPeriod: 50_000 });
-      await call('VM.setCpuTuneQuota', { quota: -1 });
-      await assert.rejects(call('VM.setCpuTunePeriod', { period: 1 }), { code: 62 });
-
-      const ioTune = [{ name: 'hdc', path: '/iso', maximum: { total_iops_sec: 5 } }];
-      await call('VM.updateVmPolicy', { params: { vmId: vmID, vcpuLimit: 70, ioTune } });
-      assert.equal((await record())['vcpuUserLimit'], 70);
-      assert.match(await virsh(['dumpxml', NAME, '--inactive']), /<ovirt-tune:vcpuLimit>70</);
-      const [policy] = (await call('VM.getIoTunePolicy', {})) as unknown[];
-      assert.deepEqual(policy, { name: 'hdc', path: '', guaranteed: {}, maximum: { total_iops_sec: 5 } });
     });
 
     it('a guest without a kernel keeps its NIC, the error says why, and it may be asked again', async () => {
@@ -385,10 +354,7 @@ describe(
       }
       assert.match(await virsh(['dumpxml', EMPTY]), new RegExp(MAC));
       await call('VM.setNumberOfCpus', { numberOfCpus: 2 }, emptyID);
-      await assert.rejects(call('VM.setNumberOfCpus', { numberOfCpus: 1 }, emptyID), {
-        code: 60,
-        message: /did not give vCPUs back in time/,
-      });
+      await assert.rejects(call('VM.setNumberOfCpus', { numberOfCpus: 1 }, emptyID), { code: 60 });
     });
 
     it('a console lets in who has the ticket while it is valid, and the password is nowhere to be read', async () => {
@@ -419,6 +385,41 @@ describe(
       await assert.rejects(setTicket({ graphicsType: 'spice', password, ttl: 60 }), { code: 18 });
     });
 
+    it('the balloon reaches its target, which the next agent still knows', async () => {
+      const target = 224 * 1024;
+      assert.deepEqual(await call('VM.setBalloonTarget', { target }), { code: 0, message: 'Done' });
+      await until(
+        'the balloon is there',
+        async () => (await domstats(NAME)).get('balloon.current') === String(target),
+      );
+      await events.close();
+      await agent.stop();
+      await startAgent();
+      await until('two samples', async () => (await record())['balloonInfo'] !== undefined);
+      const info = (await record())['balloonInfo'] as Record<string, string>;
+      assert.equal(info['balloon_target'], String(target));
+      await assert.rejects(call('VM.setBalloonTarget', { target: 10 ** 9 }), { code: 53 });
+    });
+
+    it('CPU bandwidth is what virsh schedinfo tells, and policies outlive the agent', async () => {
+      await call('VM.setCpuTunePeriod', { period: 50_000 });
+      await call('VM.setCpuTuneQuota', { quota: 40_000 });
+      const info = await virsh(['schedinfo', NAME, '--live']);
+      assert.match(info, /vcpu_period\s*: 50000\b/);
+      assert.match(info, /vcpu_quota\s*: 40000\b/);
+      const { vcpuQuota, vcpuPeriod } = await record();
+      assert.deepEqual({ vcpuQuota, vcpuPeriod }, { vcpuQuota: '40000', vcpuPeriod: 50_000 });
+      await call('VM.setCpuTuneQuota', { quota: -1 });
+      await assert.rejects(call('VM.setCpuTunePeriod', { period: 1 }), { code: 62 });
+
+      const ioTune = [{ name: 'hdc', maximum: { total_iops_sec: 5 } }];
+      await call('VM.updateVmPolicy', { params: { vmId: vmID, vcpuLimit: 70, ioTune } });
+      assert.equal((await record())['vcpuUserLimit'], 70);
+      assert.match(await virsh(['dumpxml', NAME, '--inactive']), /<ovirt-tune:vcpuLimit>70</);
+      const [policy] = (await call('VM.getIoTunePolicy', {})) as unknown[];
+      assert.deepEqual(policy, { name: 'hdc', path: '', guaranteed: {}, maximum: { total_iops_sec: 5 } });
+    });
+
     it('the VM is shut down when the user whose ticket says so leaves the console', async () => {
       const password = 'bye';
       await setTicket({ password, ttl: 60, disconnectAction: 'SHUTDOWN' });
@@ -427,7 +428,7 @@ describe(
       await viewer.begin();
       await until('the client is known', async () => (await record())['clientIp'] === '127.0.0.1');
       viewer.close();
-      assert.equal(await events.untilDown(vmID), '0/7');
+      assert.equal(await events.untilDown(vmID, 60_000), '0/6');
     });
   },
 );
