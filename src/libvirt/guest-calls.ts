@@ -53,7 +53,16 @@ export function guestCalls(domains: DomainCalls): GuestCalls {
   };
 }
 
+/** A guest may send megabytes, whose parsing would keep all others waiting; what honest agents say is a tenth of this. */
+const MAX_ANSWER_CHARACTERS = 256 * 1024;
+
 function returnOf(result: string | undefined, name: string): unknown {
+  if (result !== undefined && result.length > MAX_ANSWER_CHARACTERS) {
+    throw new HypervisorError(
+      'failed',
+      `the guest agent's answer to ${name} is longer than 256 Ki characters`,
+    );
+  }
   try {
     return (JSON.parse(result ?? '{}') as { readonly return?: unknown }).return;
   } catch (error) {

@@ -79,6 +79,15 @@ describe('calls to the guest agent', () => {
     );
   });
 
+  it('are not parsed where a guest sends megabytes', async () => {
+    const result = JSON.stringify({ return: 'x'.repeat(2 ** 20) });
+    fixture.daemon.answer('DOMAIN_AGENT_COMMAND', () => ({ result }));
+    await assert.rejects(
+      fixture.hypervisor.guest.command(id, { execute: 'guest-ping' }),
+      kind('failed', /guest-ping is longer than/),
+    );
+  });
+
   it('delay no others, however many agents are silent', async () => {
     fixture.daemon.silence('DOMAIN_GET_GUEST_INFO');
     const asked = Array.from({ length: 6 }, () =>
