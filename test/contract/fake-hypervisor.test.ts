@@ -1,8 +1,15 @@
 /** The contract of the hypervisor port on the fake of unit tests. */
-import { contractXml, qemuTraits } from '../support/contract-bench.js';
+import { AGENT_CHANNEL, contractXml, qemuTraits } from '../support/contract-bench.js';
 import type { Subject } from '../support/contract-bench.js';
+import type { FakeAgent } from '../support/fake-guest.js';
 import { FakeHypervisor } from '../support/fake-hypervisor.js';
 import { hypervisorContract } from '../support/hypervisor-contract.js';
+
+const agent: FakeAgent = {
+  info: { hostname: 'guest' },
+  interfaces: [{ name: 'lo', mac: '00:00:00:00:00:00', ipv4: ['127.0.0.1'], ipv6: [] }],
+  commands: { 'guest-ping': () => ({}) },
+};
 
 function fake(): Promise<Subject> {
   const hypervisor = new FakeHypervisor();
@@ -13,6 +20,10 @@ function fake(): Promise<Subject> {
     newImage: (name) => Promise.resolve(`/images/${name}.qcow2`),
     keepDevices() {
       hypervisor.devices.unplug = 'held';
+    },
+    agentGuest: {
+      domainXml: (spec) => contractXml({ ...spec, more: AGENT_CHANNEL }, 'kvm', ''),
+      launched: (id) => void hypervisor.guest.connect(id, agent),
     },
     finishJob: (id, disk) => hypervisor.disks.progress(id, disk, hypervisor.disks.jobBytes),
     dispose: () => Promise.resolve(),

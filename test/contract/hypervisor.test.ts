@@ -11,7 +11,7 @@ import { SimulatorServer } from '../../src/simulator/simulator-server.js';
 import { silentLogger } from '../../src/util/log.js';
 import { createMetrics } from '../../src/util/metrics.js';
 import { systemClock } from '../../src/util/time.js';
-import { contractXml, qemuTraits } from '../support/contract-bench.js';
+import { AGENT_CHANNEL, contractXml, qemuTraits } from '../support/contract-bench.js';
 import type { Subject } from '../support/contract-bench.js';
 import { hypervisorContract } from '../support/hypervisor-contract.js';
 
@@ -47,6 +47,10 @@ async function simulated(eventDelayMs: number): Promise<Subject> {
     newImage: (name) => Promise.resolve(`/images/${name}.qcow2`),
     keepDevices() {
       for (const domain of host.domains) host.guests.setBehaviour(domain, { unplug: 'ignores' });
+    },
+    agentGuest: {
+      domainXml: (spec) => contractXml({ ...spec, more: AGENT_CHANNEL }, 'qemu', ''),
+      launched: (id) => host.guests.setBehaviour(host.require(id), { agent: 'works' }),
     },
     finishJob: (id, disk) => host.blockJobs.hurry(host.require(id), disk),
     freeze(name) {

@@ -18,6 +18,8 @@ import { createMetrics } from '../../src/util/metrics.js';
 import { systemClock } from '../../src/util/time.js';
 import { CONTRACT_PREFIX, contractXml, qemuTraits, testDriverTraits } from '../support/contract-bench.js';
 import type { Subject } from '../support/contract-bench.js';
+import { guestDomainXml } from '../support/guest-domain.js';
+import { guestImage } from '../support/guest-image.js';
 import { hypervisorContract } from '../support/hypervisor-contract.js';
 import { LIBVIRT_SOCKET, removeDomains, skipWithoutLibvirt } from '../support/real-libvirt.js';
 import { SocketRelay } from '../support/socket-relay.js';
@@ -75,7 +77,14 @@ describe('libvirtd’s QEMU driver', { skip: skipWithoutLibvirt() }, () => {
   async function subject(): Promise<Subject> {
     disk = await newImage('vda');
     const { relay, hypervisor } = await relayed('qemu+unix:///system');
+    const image = guestImage();
     return {
+      ...(image && {
+        agentGuest: {
+          domainXml: ({ id, name }) =>
+            guestDomainXml({ name, uuid: id, image, consolePath: newPath('console') }),
+        },
+      }),
       hypervisor,
       domainXml: (spec) => contractXml(spec, 'qemu', disk),
       newPath,

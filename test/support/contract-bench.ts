@@ -19,6 +19,8 @@ import type { VmId } from '../../src/domain/ids.js';
 /** Names of all domains that the suite makes begin so. */
 export const CONTRACT_PREFIX = 'contract-';
 const LIMIT_MS = 20_000;
+/** Of an emulated guest on a busy machine. */
+const BOOT_LIMIT_MS = 180_000;
 
 export interface DomainSpec {
   readonly id: VmId;
@@ -43,6 +45,11 @@ export interface Subject {
   newImage(name: string): Promise<string>;
   /** Guests answer no requests for their devices. Those of a real QEMU without a system never do on PCI. */
   keepDevices?(): void;
+  /** A guest whose agent connects some time after its launch. Where it is absent, there is none to be had. */
+  readonly agentGuest?: {
+    domainXml(spec: DomainSpec): string;
+    launched?(id: VmId): void;
+  };
   /** A block job of the domain's disk has nothing left to copy. Where it is absent, jobs go on by themselves. */
   finishJob?(id: VmId, disk: string): void;
   /** The monitor of a running domain answers no more, until the returned function is called. */
@@ -224,6 +231,17 @@ export class Bench {
     return id;
   }
 
+  /** Resolves when the agent of the n-th domain has connected. */
+  async runAgentGuest(n: number, guest: NonNullable<Subject['agentGuest']>): Promise<VmId> {
+    const { id } = await this.hypervisor.define(guest.domainXml(this.spec(n)));
+    await this.hypervisor.launch(id, { paused: false });
+    guest.launched?.(id);
+    const connected = (): boolean =>
+      this.told(id, 'agent-lifecycle').some(({ state }) => state === 'connected');
+    await this.until(connected, 'the agent connects', BOOT_LIMIT_MS);
+    return id;
+  }
+
   call(id: VmId, verb: Verb): Promise<void> {
     const { hypervisor } = this;
     if (verb === 'launch') return hypervisor.launch(id, { paused: false });
@@ -273,9 +291,9 @@ export class Bench {
   }
 
   /** Resolves when the listener has been told what fulfils the condition. */
-  until(fulfilled: () => boolean, what: string): Promise<void> {
+  until(fulfilled: () => boolean, what: string, limitMs = LIMIT_MS): Promise<void> {
     return new Promise((resolve, reject) => {
-      const limit = AbortSignal.timeout(LIMIT_MS);
+      const limit = AbortSignal.timeout(limitMs);
       const check = (): void => {
         if (!fulfilled()) return;
         this.#checks.delete(check);

@@ -1,4 +1,5 @@
-/** The contract of guest agents where there is none: calls to one that answers need a guest with a system. */
+/** The contract of guest agents: of guests without one, and of one that answers, where the subject has such a guest. */
+import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { GuestCalls } from '../../src/domain/hypervisor-verbs.js';
 import type { VmId } from '../../src/domain/ids.js';
@@ -28,6 +29,37 @@ export function guestContract(started: () => Promise<Bench>): void {
     }
     await bench.does(silent, 'suspend', { state: 'paused', reason: 'user' });
     await rejectsWith('invalid-state', calls['info']!(guest, silent), 'info of a paused domain');
+  });
+
+  it('asks an agent that answers, and tells what it does not know apart from what fails', async (t) => {
+    const bench = await started();
+    const { guest } = bench.hypervisor;
+    const { agentGuest } = bench.subject;
+    if (!agentGuest) {
+      t.skip('there is no guest with an agent');
+      return;
+    }
+    const id = await bench.runAgentGuest(1, agentGuest);
+    const { hostname } = await guest.info(id, ['hostname']);
+    assert.match(String(hostname), /\w/);
+    assert.ok((await guest.interfaces(id)).some(({ ipv4 }) => ipv4.includes('127.0.0.1')));
+    assert.deepEqual(await guest.command(id, { execute: 'guest-ping' }), {});
+    const unknown = guest.command(id, { execute: 'guest-contract' });
+    await rejectsWith('unsupported', unknown, 'a command that no agent knows');
+
+    const frozen = await guest.freeze(id);
+    assert.ok(frozen > 0);
+    await rejectsWith('failed', guest.freeze(id), 'freezing what is frozen');
+    await rejectsWith('failed', guest.info(id, ['os']), 'asking a frozen guest');
+    await rejectsWith(
+      'failed',
+      guest.command(id, { execute: 'guest-get-osinfo' }),
+      'commanding a frozen guest',
+    );
+    assert.equal(await guest.thaw(id), frozen);
+    assert.equal(await guest.thaw(id), 0);
+    await bench.does(id, 'suspend', { state: 'paused', reason: 'user' });
+    await rejectsWith('invalid-state', guest.command(id, { execute: 'guest-ping' }));
   });
 
   it('sets how long agents may take, of domains that run or not', async () => {

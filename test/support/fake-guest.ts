@@ -11,6 +11,9 @@ import type { FakeWorld } from './fake-world.js';
 
 const CHANNEL = 'org.qemu.guest_agent.0';
 
+/** What an agent does in a frozen guest. */
+const whileFrozen = new Set(['guest-ping', 'guest-info', 'guest-sync', 'guest-fsfreeze-status']);
+
 export interface FakeAgent {
   /** By libvirt's names: 'hostname', 'os.name', 'user.0.name' ... */
   info?: Readonly<Record<string, string | number | boolean>>;
@@ -62,7 +65,9 @@ export class FakeGuest implements GuestCalls {
     id: VmId,
     kinds: readonly GuestInfoKind[],
   ): Promise<Readonly<Record<string, string | number | boolean>>> {
-    return (await this.#enter('guest.info', id, { kinds })).info ?? {};
+    const { info = {} } = await this.#enter('guest.info', id, { kinds });
+    this.#requireThawed(id, 'guest-get-osinfo');
+    return info;
   }
 
   async interfaces(id: VmId): Promise<readonly GuestInterface[]> {
@@ -74,6 +79,7 @@ export class FakeGuest implements GuestCalls {
     command: { readonly execute: string; readonly arguments?: Readonly<Record<string, unknown>> },
   ): Promise<unknown> {
     const { commands = {} } = await this.#enter('guest.command', id, command);
+    if (!whileFrozen.has(command.execute)) this.#requireThawed(id, command.execute);
     const run = commands[command.execute];
     if (run) return run(command.arguments ?? {});
     const message = `unable to execute QEMU agent command '${command.execute}': The command has not been found`;
@@ -82,7 +88,7 @@ export class FakeGuest implements GuestCalls {
 
   async freeze(id: VmId): Promise<number> {
     const { filesystems = 1 } = await this.#enter('guest.freeze', id, {});
-    if (this.frozen.has(id)) throw failed('internal error: guest-fsfreeze-freeze has been disabled');
+    this.#requireThawed(id, 'guest-fsfreeze-freeze');
     this.frozen.add(id);
     return filesystems;
   }
@@ -98,6 +104,11 @@ export class FakeGuest implements GuestCalls {
     args: Readonly<Record<string, unknown>>,
   ): Promise<FakeAgent> {
     return this.requireAgent(await this.world.enterActive(method, id, args));
+  }
+
+  #requireThawed(id: VmId, command: string): void {
+    if (!this.frozen.has(id)) return;
+    throw failed(`internal error: Command ${command} has been disabled: the agent is in frozen state`);
   }
 
   #tell(id: VmId, state: 'connected' | 'disconnected'): void {
