@@ -6,10 +6,11 @@
  * 2. Of a shard that is overdue the gate is asked who holds it up. Those go into quarantine, and the others are asked
  *    again at once, a third time one by one. Where it is nobody, the call is slow, not dead: its answer counts until
  *    the end of the cycle, and meanwhile its VMs are asked one by one, so that only the slow one is late.
- * 3. VMs known to be slow get calls of their own (slow-calls.ts).
- * 4. Where most shards of a round are overdue and it is nobody's fault, the daemon is slow: nothing more is asked in
+ * 3. A VM whose monitor was in use by somebody else just then (a verb, another client) is asked again a moment later.
+ * 4. VMs known to be slow get calls of their own (slow-calls.ts).
+ * 5. Where most shards of a round are overdue and it is nobody's fault, the daemon is slow: nothing more is asked in
  *    this round, so as not to add to it.
- * 5. Before every call there must be room in the budget of calls that hang (stuck-budget.ts). Where there is none, the
+ * 6. Before every call there must be room in the budget of calls that hang (stuck-budget.ts). Where there is none, the
  *    rest keep their last samples, which is counted.
  *
  * A programming error in one shard costs that shard, and is passed on.
@@ -32,6 +33,8 @@ const VCPU_EVERY = 4;
 const TARGET_SHARE = 0.25;
 /** From so many shards on that missed their deadlines, it may be the daemon. */
 const MANY_MISSES = 4;
+/** Pauses before VMs are asked again whose monitors were in use: what uses one takes some ms as a rule. */
+const BUSY_PAUSES_MS = [50, 150, 300];
 /** Tries of one VM in one cycle: in a full shard, without the culprit, alone. */
 const LAST_ATTEMPT = 2;
 
@@ -101,9 +104,26 @@ export class BackedPoll {
         await this.#work({ ...round, queue, doubtful: undefined });
       });
     }
+    await this.#askBusy(vms, shardSize, round);
     await Promise.all(round.pending);
     if (slow) await this.#awaitUntilDeadline(slow, cycle);
     return !isDaemonSlow(round);
+  }
+
+  async #askBusy(vms: readonly TrackedVm[], shardSize: number, round: Round): Promise<void> {
+    const { cycle } = round;
+    const { clock } = this.options;
+    for (const pauseMs of BUSY_PAUSES_MS) {
+      const isBusy = (tracked: TrackedVm): boolean =>
+        tracked.partialCycle === cycle.number && !tracked.quarantine && tracked.inFlight === 0;
+      if (clock.nowMs() + pauseMs >= cycle.deadlineMs || !vms.some(isBusy)) return;
+      await delay(clock, pauseMs, cycle.signal);
+      await this.#work({
+        ...round,
+        queue: this.#shards(vms.filter(isBusy), shardSize, cycle),
+        doubtful: undefined,
+      });
+    }
   }
 
   /** Resolves when no call of a slow VM is under way any more; abort their signal first. */
@@ -177,6 +197,7 @@ export class BackedPoll {
     const [first] = shard.vms;
     if (first?.quarantine && !(await gate.passProbe(first, cycle))) return;
     const vms = first?.quarantine ? shard.vms : gate.pass(shard.vms, round.doubtful);
+    if (vms.length === 0) return;
     const call = new BackedCall(this.options, vms, shard.withVcpu, {
       deadlineMs: cycle.deadlineMs - clock.nowMs(),
       patienceMs: shardDeadlineMs,

@@ -63,7 +63,8 @@ export class Intake {
           tracked.lastGoodMs = stampMs;
           if (tracked.quarantine) this.parts.recovered(tracked);
           this.report(tracked, true);
-        }
+          tracked.partialCycle = 0;
+        } else tracked.partialCycle = cycle.number;
         tracked.cycle = cycle.number;
         this.parts.tracked.render(tracked);
       }

@@ -31,6 +31,8 @@ export interface TrackedVm {
   quarantine: Quarantine | undefined;
   /** How long its monitor-backed answer took lately, ms; 0 while that is not known. */
   serviceMs: number;
+  /** Number of the cycle in which it was last answered for without what its monitor tells, good samples aside. */
+  partialCycle: number;
   /** The vcpu group was asked for at least once. */
   vcpuAsked: boolean;
   /** Number of the cycle that rendered its record last. */
@@ -157,6 +159,7 @@ function newlyTracked(vm: Vm, nowMs: number): TrackedVm {
     inFlight: 0,
     quarantine: undefined,
     serviceMs: 0,
+    partialCycle: 0,
     vcpuAsked: false,
     cycle: 0,
   };

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { HypervisorError } from '../../../src/domain/hypervisor.js';
 import type { VmId } from '../../../src/domain/ids.js';
 import { StatsGroup } from '../../../src/domain/stats.js';
+import type { ProcessLook, ProcessState } from '../../../src/sampler/quarantine.js';
 import { Sampler, type SamplerOptions } from '../../../src/sampler/sampler.js';
 import { silentLogger } from '../../../src/util/log.js';
 import { createMetrics } from '../../../src/util/metrics.js';
@@ -43,10 +44,17 @@ function setUp(count: number, options: Partial<SamplerOptions> = {}) {
     await clock.advance(ms);
     await rest();
   };
+  /** As advance(), in small steps: work that takes many turns is done in time. */
+  const live = async (ms: number): Promise<void> => {
+    for (let leftMs = ms; leftMs > 0; leftMs -= 125) {
+      await clock.advance(Math.min(125, leftMs));
+      await settle(60);
+    }
+  };
   const all = (): Json[] =>
     JSON.parse(Buffer.concat([...sampler.snapshot.pages()]).toString('utf8')) as Json[];
   const one = (id: VmId): Json => all().find((record) => record['vmId'] === id)!;
-  return { clock, ids, hypervisor, vms, metrics, health, sampler, start, advance, rest, all, one };
+  return { clock, ids, hypervisor, vms, metrics, health, sampler, start, advance, live, rest, all, one };
 }
 
 async function counted(
@@ -235,8 +243,9 @@ describe('a stuck guest', () => {
     assert.equal(health.length, 0);
     assert.equal(one(vmId(0))['cpuUser'], '50.00');
     await advance(15_000);
+    await advance(1000);
     assert.deepEqual(health, [[vmId(0), false]]);
-    assert.equal(sampler.oldestSampleAgeMs(), 60_000);
+    assert.equal(sampler.oldestSampleAgeMs(), 61_000);
     hypervisor.busy.clear();
     await advance(15_000);
     assert.deepEqual(health.at(-1), [vmId(0), true]);
@@ -250,6 +259,272 @@ describe('a stuck guest', () => {
     hypervisor.busy.add(vmId(0));
     await advance(90_000);
     assert.deepEqual(health, []);
+    await sampler.stop();
+  });
+});
+
+describe('a monitor that somebody else uses just then', () => {
+  it('is asked again a moment later, and the VM is not late', async () => {
+    const { sampler, start, advance, hypervisor, metrics, one, clock } = setUp(3);
+    await start();
+    hypervisor.busy.add(vmId(1));
+    await advance(15_000);
+    hypervisor.busy.delete(vmId(1));
+    await advance(100);
+    assert.deepEqual(hypervisor.idsAsked('backed').at(-1), [vmId(1)]);
+    assert.equal(await total(metrics, 'sampler_late_vms_total'), 0);
+    assert.equal((one(vmId(1))['disks'] as Record<string, Json>)['sda']!['readRate'], '1000.0');
+    assert.ok(sampler.oldestSampleAgeMs() <= 100, `at ${clock.nowMs()}`);
+    await sampler.stop();
+  });
+});
+
+describe('QEMUs of which the kernel tells', () => {
+  const looking = (states: Map<VmId, ProcessState>): { processes: ProcessLook; looks: VmId[] } => {
+    const looks: VmId[] = [];
+    const look = (id: VmId): ProcessState => {
+      looks.push(id);
+      return states.get(id) ?? 'alive';
+    };
+    return { looks, processes: { look, pid: () => 4711, forget: () => undefined } };
+  };
+
+  it('are not asked while they are stopped, reported at once, and probed when they run', async () => {
+    const states = new Map<VmId, ProcessState>();
+    const { sampler, start, advance, hypervisor, health, ids, one, metrics } = setUp(30, looking(states));
+    await start();
+    for (const id of ids.slice(0, 21)) {
+      states.set(id, 'stopped');
+      hypervisor.stuck.add(id);
+    }
+    const before = hypervisor.idsAsked('backed').length;
+    await advance(15_000);
+    const asked = hypervisor.idsAsked('backed').slice(before).flat();
+    assert.deepEqual(new Set(asked), new Set(ids.slice(21)));
+    assert.equal(hypervisor.peakStuckCalls, 0);
+    assert.equal(hypervisor.controlInfoCalls, 0);
+    assert.deepEqual(
+      health,
+      ids.slice(0, 21).map((id) => [id, false]),
+    );
+    assert.equal(sampler.quarantined().length, 21);
+    assert.deepEqual(
+      new Set(sampler.quarantined().map(({ why, pid }) => `${why} ${pid}`)),
+      new Set(['stopped 4711']),
+    );
+    assert.equal(await total(metrics, 'sampler_late_vms_total'), 0);
+    assert.equal(one(ids[0]!)['cpuActual'], true, 'its CPU time is still read');
+
+    states.clear();
+    hypervisor.thaw(...ids.slice(0, 21));
+    await advance(15_000);
+    assert.equal(sampler.quarantined().length, 0);
+    assert.equal(health.filter(([, responsive]) => responsive).length, 21);
+    await sampler.stop();
+  });
+
+  it('that freeze within a call cost that call only', async () => {
+    const states = new Map<VmId, ProcessState>();
+    const { sampler, start, advance, clock, hypervisor, ids, one, metrics } = setUp(40, looking(states));
+    await start();
+    const victims = ids.filter((_, n) => n % 2 === 0);
+    for (const id of victims) hypervisor.stuck.add(id);
+    await clock.advance(15_000);
+    for (const id of victims) states.set(id, 'stopped');
+    await advance(1875);
+    assert.ok(hypervisor.stuckCalls <= 4, `${hypervisor.stuckCalls} calls hang`);
+    await advance(5600);
+    assert.ok(hypervisor.peakStuckCalls <= 4);
+    const others = ids.filter((_, n) => n % 2 === 1);
+    assert.deepEqual(new Set(others.map((id) => one(id)['cpuActual'])), new Set([true]));
+    assert.equal(sampler.quarantined().length, 20);
+    assert.equal(await total(metrics, 'sampler_late_vms_total'), 0);
+    await sampler.stop();
+  });
+
+  it('are asked after a second look where they only wait', async () => {
+    const states = new Map<VmId, ProcessState>([[vmId(2), 'waiting']]);
+    const { sampler, start, advance, hypervisor, health } = setUp(4, looking(states));
+    await start();
+    assert.equal(hypervisor.idsAsked('backed').flat().includes(vmId(2)), false);
+    await advance(250);
+    assert.deepEqual(hypervisor.idsAsked('backed').at(-1), [vmId(2)], 'a wait that comes and goes');
+    await advance(14_750);
+    states.set(vmId(2), 'blocked');
+    await advance(250);
+    assert.equal(hypervisor.idsAsked('backed').length, 3);
+    assert.deepEqual(health, [[vmId(2), false]]);
+    assert.equal(sampler.quarantined()[0]!.why, 'blocked');
+    await sampler.stop();
+  });
+
+  it('and that run are given until the next cycle before they are reported', async () => {
+    const { sampler, start, advance, hypervisor, health } = setUp(4, looking(new Map()));
+    await start();
+    hypervisor.stuck.add(vmId(0));
+    await advance(15_000);
+    await advance(7500);
+    assert.deepEqual(health, []);
+    assert.equal(sampler.quarantined()[0]!.why, 'hung');
+    await advance(7500);
+    assert.deepEqual(health, [[vmId(0), false]]);
+    await sampler.stop();
+  });
+
+  it('and that do not come back are probed ever more seldom', async () => {
+    const states = new Map<VmId, ProcessState>([[vmId(0), 'stopped']]);
+    const { sampler, start, advance, hypervisor } = setUp(1, looking(states));
+    await start();
+    states.set(vmId(0), 'alive');
+    hypervisor.busy.add(vmId(0));
+    const probedAt: number[] = [];
+    for (let tick = 1; tick <= 40; tick++) {
+      const before = hypervisor.idsAsked('backed').length;
+      await advance(15_000);
+      if (hypervisor.idsAsked('backed').length > before) probedAt.push(tick);
+    }
+    assert.deepEqual(probedAt, [1, 2, 4, 8, 16, 24, 32, 40]);
+    await sampler.stop();
+  });
+});
+
+describe('QEMUs of which the kernel tells nothing', () => {
+  it('cost no healthy VM a sample: 21 of 321 that hang at once', async () => {
+    const { sampler, start, live, hypervisor, ids, metrics } = setUp(321, { shardSize: 8 });
+    await start();
+    await live(1000);
+    const victims = ids.filter((_, n) => n % 15 === 7).slice(0, 21);
+    for (const id of victims) hypervisor.stuck.add(id);
+    const healthy = new Set(ids.filter((id) => !hypervisor.stuck.has(id)));
+    // To just before the first tick, and then from tick to tick.
+    await live(13_875);
+    for (let tick = 0; tick < 4; tick++) {
+      await live(5000);
+      const late = sampler.late().filter(({ id }) => healthy.has(id));
+      assert.deepEqual(late, []);
+      assert.ok(hypervisor.stuckCalls <= 4, `${hypervisor.stuckCalls} calls hang`);
+      await live(10_000);
+    }
+    const withheld = (await metrics.sampler_withheld_vms_total.get()).values[0]!.value;
+    assert.equal(
+      withheld,
+      4 * 17,
+      'four were found by calls that hang, the others showed no life, each time',
+    );
+    hypervisor.thaw(...victims);
+    await live(15_000);
+    assert.deepEqual(sampler.quarantined(), []);
+    assert.ok(sampler.oldestSampleAgeMs() <= 16_000);
+    await sampler.stop();
+  });
+
+  it('end monitor-backed calls when eight of them hang although they run', async () => {
+    const { sampler, start, advance, hypervisor, ids } = setUp(64, { shardSize: 1 });
+    await start();
+    await settle(200);
+    for (const id of ids) hypervisor.stuck.add(id);
+    hypervisor.stuckUseCpu = true;
+    for (let tick = 0; tick < 6; tick++) await advance(15_000);
+    assert.ok(hypervisor.peakStuckCalls <= 8, `${hypervisor.peakStuckCalls} calls hang`);
+    assert.deepEqual(sampler.stuckCalls.max, 8);
+    await sampler.stop();
+  });
+});
+
+describe('a QEMU that is slow', () => {
+  it('is late, never reported, and delays nobody', async () => {
+    const { sampler, start, live, hypervisor, health, ids } = setUp(40);
+    await start();
+    await live(1000);
+    hypervisor.slow.set(vmId(5), 5000);
+    await live(13_875);
+    for (let tick = 0; tick < 6; tick++) {
+      await live(4000);
+      const late = sampler.late().filter(({ id }) => id !== vmId(5));
+      assert.deepEqual(late, []);
+      assert.ok(ids.length > 0 && sampler.oldestSampleAgeMs() < 40_000, `${sampler.oldestSampleAgeMs()} ms`);
+      await live(11_000);
+    }
+    assert.deepEqual(health, []);
+    assert.deepEqual(sampler.quarantined(), []);
+    await sampler.stop();
+  });
+
+  it('gets calls of its own, which may outlast the cycle, so that it is sampled all the same', async () => {
+    const { sampler, start, live, hypervisor, health } = setUp(8);
+    await start();
+    hypervisor.slow.set(vmId(5), 9000);
+    let oldest = 0;
+    for (let step = 0; step < 60; step++) {
+      await live(5000);
+      if (step > 12) oldest = Math.max(oldest, sampler.oldestSampleAgeMs());
+    }
+    assert.deepEqual(health, []);
+    assert.ok(oldest <= 35_000, `${oldest} ms`);
+    const alone = hypervisor.requests.filter(({ ids, lane }) => lane === 'backed' && ids?.length === 1);
+    assert.ok(alone.length > 5);
+    await sampler.stop();
+  });
+
+  it('is one of many: then the daemon is slow, and a round is left out', async () => {
+    const { sampler, start, live, hypervisor, ids, metrics } = setUp(64);
+    await start();
+    await live(1000);
+    for (const id of ids) hypervisor.slow.set(id, 3000);
+    await live(25_000);
+    const asked = hypervisor.idsAsked('backed').length;
+    const free = hypervisor.idsAsked('free').length;
+    await live(7500);
+    assert.equal(hypervisor.idsAsked('backed').length, asked);
+    assert.equal(hypervisor.idsAsked('free').length, free + 1, 'the monitor-free call is made');
+    assert.equal((await metrics.sampler_skipped_rounds_total.get()).values[0]?.value, 1);
+    await sampler.stop();
+  });
+});
+
+describe('a programming error', () => {
+  it('in a part does not end sampling: it begins anew with back-off, and says so until it is over', async () => {
+    const { sampler, start, advance, hypervisor, metrics, one } = setUp(6);
+    await start();
+    hypervisor.bug = new TypeError('x is undefined');
+    await advance(15_000);
+    assert.match(sampler.failure!.message, /x is undefined/);
+    const tries: number[] = [];
+    for (let step = 0; step < 32; step++) {
+      const before = hypervisor.requests.length;
+      await advance(15_000 / 16);
+      if (hypervisor.requests.length > before) tries.push(step + 1);
+    }
+    assert.deepEqual(
+      tries,
+      [1, 3, 7, 15, 16, 32],
+      'after 1, 2, 4 and 8 sixteenths of a period, and at each tick',
+    );
+    assert.ok(sampler.failure!.count >= 5);
+    assert.ok((await counted(metrics, 'sampler_ticks_total', 'failed')) >= 5);
+    hypervisor.bug = undefined;
+    await advance(15_000);
+    assert.equal(sampler.failure, undefined);
+    await advance(15_000);
+    assert.equal(one(vmId(0))['cpuActual'], true);
+    await sampler.stop();
+  });
+
+  it('in a listener, a timer or the look at a process costs the others nothing', async () => {
+    const broken = vmId(3);
+    const processes: ProcessLook = {
+      look: (id) => {
+        if (id === broken) throw new TypeError('no look');
+        return 'alive';
+      },
+      pid: () => undefined,
+      forget: () => undefined,
+    };
+    const { sampler, start, advance, one, ids } = setUp(6, { processes, shardSize: 1 });
+    await start();
+    await advance(15_000);
+    for (const id of ids) assert.equal(one(id)['cpuActual'], id !== broken);
+    assert.match(sampler.failure!.message, /no look/);
     await sampler.stop();
   });
 });
@@ -342,6 +617,7 @@ describe('without the hypervisor', () => {
     await advance(45_000);
     assert.equal(health.length, 0);
     await advance(15_000);
+    await advance(1000);
     assert.deepEqual(health, [[vmId(0), false]]);
     await sampler.stop();
   });

@@ -39,6 +39,8 @@ export class ScriptedHypervisor implements Port {
   cpuTimeCalls = 0;
   /** Domains that use no CPU, as a stopped process uses none; the stuck ones do not either. */
   readonly idle = new Set<VmId>();
+  /** True: stuck domains use CPU all the same, their monitor alone is stuck. */
+  stuckUseCpu = false;
   /** What a part of the hypervisor throws in the next calls: a programming error. */
   bug: Error | undefined;
   failure: HypervisorError | undefined;
@@ -135,7 +137,7 @@ export class ScriptedHypervisor implements Port {
   #ranMs(id: VmId): number {
     const nowMs = this.clock.nowMs();
     const still = this.#still.get(id) ?? { sinceMs: nowMs };
-    const frozen = this.idle.has(id) || this.stuck.has(id);
+    const frozen = this.idle.has(id) || (this.stuck.has(id) && !this.stuckUseCpu);
     if (frozen) this.#still.set(id, still);
     else if (this.#still.delete(id))
       this.#lostMs.set(id, (this.#lostMs.get(id) ?? 0) + nowMs - still.sinceMs);
