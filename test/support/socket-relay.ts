@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,7 +15,11 @@ export class SocketRelay {
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
 
-  constructor(private readonly target: string) {}
+  /** @param through what clients send goes through one of these, if given */
+  constructor(
+    private readonly target: string,
+    private readonly through?: () => Duplex,
+  ) {}
 
   open(): Promise<void> {
     const server = createServer((near) => this.#join(near, connect(this.target)));
@@ -39,12 +44,15 @@ export class SocketRelay {
   }
 
   #join(near: Socket, far: Socket): void {
+    const through = this.through?.();
+    if (through) near.pipe(through).pipe(far);
+    else near.pipe(far);
+    far.pipe(near);
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
       this.#sockets.add(from);
-      from.pipe(to);
       from.on('error', () => from.destroy());
       from.on('close', () => {
         this.#sockets.delete(from);
