@@ -6,6 +6,7 @@
  * nobody looks after it. No end is announced then: whether they end, and how, is for the next agent to find out.
  */
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { VerbError } from '../domain/errors.js';
 import type { AgentEvent } from '../domain/vm.js';
 import type { Service } from '../util/lifecycle.js';
@@ -59,7 +60,10 @@ export class Jobs implements Service {
   readonly #running = new Map<string, Promise<void>>();
   readonly #stopped = new AbortController();
 
-  constructor(private readonly parts: JobsParts) {}
+  constructor(private readonly parts: JobsParts) {
+    // Every job listens; Node warns of more than ten.
+    setMaxListeners(0, this.#stopped.signal);
+  }
 
   start(): Promise<void> {
     return Promise.resolve();

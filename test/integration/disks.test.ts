@@ -5,7 +5,15 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { after, before, describe, it } from 'node:test';
@@ -332,12 +340,27 @@ describe(
       assert.equal((await untilEnded(jobId(10))).status, 'done');
     });
 
+    it('are part of a snapshot with memory, after which the guest goes on', async () => {
+      events.clear(vmID);
+      await snapshot(11, { path: file('six') }, { snapMemory: file('memory') });
+      assert.equal((await untilEnded(jobId(11))).status, 'done');
+      assert.ok(statSync(file('memory')).size > MIB);
+      assert.equal(await source(), 'six');
+      await events.until(vmID, { status: 'Paused' });
+      await until(
+        'the guest runs again',
+        async () => ((await events.call('VM.getInfo', { vmID })) as { status: string }).status,
+        (status) => status === 'Up' || status === 'Powering up',
+      );
+      await guest.text('true');
+    });
+
     it('hold what the guest has written, also after its end', async () => {
       await write(120, 8);
       const [written] = (await digest()).split(' ');
       await events.call('VM.destroy', { vmID });
-      assert.match(await qemuImg('check', file('five')), /No errors were found/);
-      await qemuImg('convert', '-O', 'raw', file('five'), file('raw'));
+      assert.match(await qemuImg('check', file('six')), /No errors were found/);
+      await qemuImg('convert', '-O', 'raw', file('six'), file('raw'));
       assert.equal(await md5Of(file('raw')), written);
     });
   },

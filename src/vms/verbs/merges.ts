@@ -189,6 +189,8 @@ export class Merges {
 
   async #step(followed: Followed): Promise<void> {
     const { vm, merge } = followed;
+    // A QEMU that does not answer would only hold the call, and a worker of libvirt's with it.
+    if (this.parts.registry.get(vm.id)?.monitorResponsive === false) return;
     const job = await this.parts.hypervisor.disks.job(vm.id, merge.drive, CALL);
     if (followed.over) return;
     if (!isCommit(job)) {

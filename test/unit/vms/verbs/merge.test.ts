@@ -147,6 +147,17 @@ describe('VM.merge', () => {
     assert.deepEqual(await ended(harness), { done: 1 });
   });
 
+  it('leaves a QEMU alone that does not answer, until it answers again', async () => {
+    const harness = await withChain();
+    await merge(harness);
+    harness.registry.setMonitorResponsive(id, false);
+    await harness.clock.advance(60_000);
+    assert.equal(harness.hypervisor.countCalls('disks.job'), 1, 'only the one before it began');
+    harness.registry.setMonitorResponsive(id, true);
+    await harness.clock.advance(5000);
+    assert.equal(harness.hypervisor.countCalls('disks.job'), 2);
+  });
+
   it('is void with its VM', async () => {
     const harness = await withChain();
     await merge(harness);
