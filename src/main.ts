@@ -35,6 +35,7 @@ import type { LogOutput } from './util/log-output.js';
 import { createLogger, type Logger } from './util/log.js';
 import { createMetrics } from './util/metrics.js';
 import { packageVersion } from './util/package-root.js';
+import { StallWatch } from './util/stall-watch.js';
 import { systemClock as clock } from './util/time.js';
 import { GuestAgentPoller } from './vms/guest-agent/poller.js';
 import { ImageKeeper } from './vms/image-keeper.js';
@@ -126,6 +127,7 @@ function compose(config: Config, source: Source, log: Logger, output: LogOutput)
     onReady: () => void images.allKnown(),
     ...part('reconciler'),
   });
+  const stalls = new StallWatch(part('stalls'));
   const isReady = (): boolean => reconciler.ready;
   const jobs = new Jobs({ publish: (event) => fanOut.publish(event), ...part('jobs') });
   const store = new MetadataStore({ hypervisor, vms: registry });
@@ -163,6 +165,7 @@ function compose(config: Config, source: Source, log: Logger, output: LogOutput)
   const health = new HealthReport({
     starts: () => operations.starts,
     logProblem: () => output.problem,
+    stall: () => stalls.recent,
     hypervisor: () => hypervisor.status,
     vms: registry,
     isReady,
@@ -207,6 +210,7 @@ function compose(config: Config, source: Source, log: Logger, output: LogOutput)
       ...source.services,
       onStop(() => workers.stop()),
       ...[
+        stalls,
         fanOut,
         recorder,
         images,

@@ -26,6 +26,8 @@ export interface HealthParts {
   /** VMs that were accepted and do not run yet. */
   readonly starts: () => Health['starts'];
   readonly sessions: () => number;
+  /** The last long standstill of the event loop, while it is recent. */
+  readonly stall?: () => { readonly atMs: number; readonly tookMs: number } | undefined;
   /** Why log lines are lost now. */
   readonly logProblem?: () => string | undefined;
   readonly version: string;
@@ -109,6 +111,15 @@ export class HealthReport implements HealthSource {
 
   *#findProblems(): Generator<Finding> {
     const { hypervisor, vms, sampler, clock } = this.parts;
+    const stall = this.parts.stall?.();
+    if (stall) {
+      yield {
+        what: `the agent itself stood still for ${seconds(stall.tookMs)} s`,
+        action: 'see whether the machine has CPU time left; if so, report a fault of the agent with its log',
+        sinceMs: stall.atMs,
+        tolerable: true,
+      };
+    }
     const logProblem = this.parts.logProblem?.();
     if (logProblem !== undefined) {
       yield {

@@ -107,6 +107,11 @@ const table = {
   sampler_dropped_batches_total: { type: 'counter', help: 'Answers dropped because they came too late' },
   sampler_counter_resets_total: { type: 'counter', help: 'Counters that went backwards' },
   sampler_oldest_sample_seconds: { type: 'gauge', help: 'Age of the oldest sample of a running VM' },
+  event_loop_stall_seconds: {
+    type: 'histogram',
+    help: 'How long the event loop stood still, from 5 ms on',
+    buckets: seconds,
+  },
   // api and transport
   sessions: { type: 'gauge', help: 'Open WebSocket sessions' },
   sessions_closed_total: { type: 'counter', help: 'Closed sessions', labels: ['reason'] },
