@@ -292,8 +292,10 @@ describe(
       });
       assert.match(await virsh(['domblklist', NAME]), /hdc +\S*two\.iso/);
 
-      await guest.text('exec 3</dev/sr0; echo 1 >/proc/sys/dev/cdrom/lock');
+      // Who has it open has it locked.
+      await guest.text('sleep 20 </dev/sr0 >/dev/null 2>&1 & true');
       await call('VM.changeCD', { driveSpec: { name: 'hdc', path: '' } });
+      assert.match(agent.output, /A guest keeps its CD/);
       for (const more of [[], ['--inactive']]) {
         assert.match(await virsh(['domblklist', NAME, ...more]), /hdc +-/);
       }

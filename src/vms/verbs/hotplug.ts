@@ -92,15 +92,14 @@ export async function plugOut(
   await operateWithOwnCode(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
     const present = await requirePresent(parts, vm, device, what);
     const wait = await askToLetGo(parts, waits, vm, present);
-    const how = await within(parts, wait, UNPLUG_LIMIT_MS);
+    const how = wait && (await within(parts, wait, UNPLUG_LIMIT_MS));
     if (how === 'vm-ended') throw new VerbError('down', { vmId: id });
-    const { devices } = await liveDevices(parts, id);
     // Its event may have been lost with the connection to the hypervisor.
+    const { devices } = await liveDevices(parts, id);
     if (devices.some((each) => aliasOf(each) === aliasOf(present))) {
-      forgetLater(parts, vm, present, wait);
       throw new VerbError(what.otherwise, keptText(vm, present, how === 'refused'));
     }
-    wait.cancel();
+    wait?.cancel();
     await forget(parts, vm, present);
     await refreshAfterChange(parts, id);
   });
@@ -115,27 +114,35 @@ export async function askOut(
   const { id, what, xml } = request;
   const { device } = parseHotplugDocument(xml, what.kind);
   await operateWithOwnCode(parts, { id, verb: what.verb, otherwise: what.otherwise }, async (vm) => {
-    const present = await requirePresent(parts, vm, device, what);
-    forgetLater(parts, vm, present, await askToLetGo(parts, waits, vm, present));
+    await askToLetGo(parts, waits, vm, await requirePresent(parts, vm, device, what));
   });
 }
 
+/**
+ * Whenever the guest lets go, be it after the verb's answer, the metadata of the device go, too.
+ * @returns undefined where the device was gone already
+ */
 async function askToLetGo(
   parts: OperationsParts,
   waits: DeviceWaits,
-  { id }: Vm,
+  vm: Vm,
   device: XmlNodeElement,
-): Promise<RemovalWait> {
-  const wait = waits.removal(id, aliasOf(device));
+): Promise<RemovalWait | undefined> {
+  const wait = waits.removal(vm.id, aliasOf(device));
   try {
-    await parts.hypervisor.devices.detach(id, String(withoutPlace(device)));
-    return wait;
+    await parts.hypervisor.devices.detach(vm.id, String(withoutPlace(device)));
   } catch (error) {
-    // Gone between the look and the call: just what was wanted.
-    if (error instanceof HypervisorError && error.kind === 'no-device') return wait;
     wait.cancel();
+    // Gone between the look and the call: just what was wanted.
+    if (error instanceof HypervisorError && error.kind === 'no-device') return undefined;
     throw error;
   }
+  const fields = { vmId: vm.id, name: vm.name, device: device.name, alias: aliasOf(device) };
+  void wait.end.then((how) => {
+    parts.log.info({ ...fields, how }, 'A guest was asked to let go of a device');
+    return how === 'removed' ? forget(parts, vm, device) : undefined;
+  });
+  return wait;
 }
 
 /** The definition may have given the device another place; what it is told by there is enough for both. */
@@ -152,17 +159,6 @@ async function within(
   let cancel: () => void = () => undefined;
   const late = new Promise<'late'>((resolve) => (cancel = clock.after(limitMs, () => resolve('late'))));
   return Promise.race([end, late]).finally(cancel);
-}
-
-/** The verb has answered, but the guest may still let go. */
-function forgetLater(parts: OperationsParts, vm: Vm, device: XmlNodeElement, wait: RemovalWait): void {
-  const fields = { vmId: vm.id, name: vm.name, device: device.name, alias: aliasOf(device) };
-  void wait.end.then(async (how) => {
-    if (how === 'refused') parts.log.info(fields, 'A guest keeps a device that it was asked for');
-    if (how !== 'removed') return;
-    parts.log.info(fields, 'A guest has let go of a device');
-    await forget(parts, vm, device);
-  });
 }
 
 async function forget(parts: OperationsParts, vm: Vm, device: XmlNodeElement): Promise<void> {

@@ -122,6 +122,12 @@ async function updateNic(parts: OperationsParts, id: VmId, params: OpenObject): 
   await operateWithOwnCode(parts, request, async (vm) => {
     const { devices } = await liveDevices(parts, id);
     const nic = requireNic(vm, devices, wanted);
+    if (Object.keys(objectMember(params, 'custom') ?? {}).length > 0) {
+      parts.log.info(
+        { vmId: id, name: vm.name, alias: aliasOf(nic) },
+        'Custom properties of a NIC: no effect here',
+      );
+    }
     const changed = given ? completedNic(given, nic) : changeNic(nic, change);
     await parts.hypervisor.devices.update(id, String(changed), { force: false, persist: true });
     await refreshAfterChange(parts, id);

@@ -51,9 +51,10 @@ export function diskPoliciesOf(qos: XmlNodeElement | undefined): DiskPolicy[] {
 
 /** The same out of a whole domain's XML; cheap where it has none. */
 export function diskPoliciesIn(domainXml: string): DiskPolicy[] {
-  const metadata = /<metadata\b[^<>]*>[^]*?<\/metadata>/.exec(domainXml)?.[0];
   // libvirt's own limits are spelt in lower case.
-  if (!metadata?.includes('ioTune')) return [];
+  if (!domainXml.includes('ioTune')) return [];
+  const metadata = /<metadata\b[^<>]*>[^]*?<\/metadata>/.exec(domainXml)?.[0];
+  if (metadata === undefined) return [];
   const qos = parseXmlForEdit(metadata)
     .children()
     .find(({ localName }) => localName === 'qos');

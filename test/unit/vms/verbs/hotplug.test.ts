@@ -212,6 +212,34 @@ describe('taking a device out', () => {
     assert.deepEqual(await unplug, {});
   });
 
+  it('is done at once where the device goes between the look and the call', async () => {
+    const harness = await plugged();
+    const resume = harness.hypervisor.hold('devices.detach');
+    harness.hypervisor.failNext('devices.detach', new HypervisorError('no-device', 'device not found'));
+    const unplug = harness.run('VM.hotunplugDisk', ID, hotplug(DISK2));
+    await harness.rest();
+    harness.hypervisor.devices.release(ID, 'ua-disk2');
+    resume();
+    assert.deepEqual(await unplug, {});
+    assert.doesNotMatch(metadataText(harness), /image-b/);
+  });
+
+  it('goes on waiting for the metadata where libvirt went away meanwhile', async () => {
+    const harness = await plugged();
+    const listeners = harness.hypervisor.listenerCount;
+    harness.hypervisor.devices.unplug = 'held';
+    const lost = rejectsWith(harness.run('VM.hotunplugDisk', ID, hotplug(DISK2)), 40, /not connected/);
+    await harness.rest();
+    harness.hypervisor.disconnect();
+    await harness.clock.advance(30_000);
+    await lost;
+    harness.hypervisor.connect();
+    harness.hypervisor.devices.release(ID, 'ua-disk2');
+    await harness.rest();
+    assert.doesNotMatch(metadataText(harness), /image-b/);
+    assert.equal(harness.hypervisor.listenerCount, listeners);
+  });
+
   it('is an error where there is no such device', async () => {
     const harness = await deviceHarness();
     await rejectsWith(
