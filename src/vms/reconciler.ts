@@ -19,6 +19,7 @@ import { agrees, readBulkStates } from './bulk-states.js';
 import type { CoarseState } from './bulk-states.js';
 import { EventHandler } from './event-handler.js';
 import type { HostShutdownSource } from './event-handler.js';
+import { OrphanStarts } from './orphan-starts.js';
 import { chunksOf, forEachLimited, inTurns, nextTurn } from './parallel.js';
 import { PauseLimit } from './pause-limit.js';
 import { Refresher, concernsOneVm, isBeingStarted, updateDescription } from './refresher.js';
@@ -55,6 +56,7 @@ export class Reconciler implements Service {
   readonly #refresher: Refresher;
   readonly #events: EventHandler;
   readonly #pauseLimit: PauseLimit;
+  readonly #orphans: OrphanStarts;
   readonly #stopped = new AbortController();
   readonly #cancels: (() => void)[] = [];
   #cancelRetry: () => void = () => undefined;
@@ -71,6 +73,7 @@ export class Reconciler implements Service {
     this.#refresher = new Refresher({ ...parts, balloonPeriodSec });
     this.#events = new EventHandler({ ...parts, refresher: this.#refresher });
     this.#pauseLimit = new PauseLimit(parts);
+    this.#orphans = new OrphanStarts({ ...parts, look: (id) => this.#refresher.request(id, 'state') });
   }
 
   /** False until the world has been seen whole once; verbs answer 99 until then. */
@@ -81,6 +84,7 @@ export class Reconciler implements Service {
   start(): Promise<void> {
     const { hypervisor, clock, comparePeriodMs = COMPARE_PERIOD_MS } = this.parts;
     this.#refresher.start();
+    this.#orphans.start();
     this.#pauseLimit.start();
     this.#cancels.push(
       hypervisor.addListener({
@@ -99,6 +103,7 @@ export class Reconciler implements Service {
     this.#cancelRetry();
     for (const cancel of this.#cancels.splice(0)) cancel();
     this.#refresher.stop();
+    this.#orphans.stop();
     this.#pauseLimit.stop();
     this.parts.registry.stop();
     return Promise.resolve();
