@@ -8,9 +8,6 @@
  * The flag above bounds V8's nursery at 4 MiB: 10 MB less memory at no measurable cost, since a cycle leaves little
  * behind that lives (bench/footprint, bench/tick).
  */
-import { mkdtempSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Dispatcher } from './api/dispatcher.js';
 import { createDispatcher } from './api/create-dispatcher.js';
@@ -24,9 +21,7 @@ import { domainXmlWorkers } from './libvirt/domain-xml-many.js';
 import { LibvirtHypervisor } from './libvirt/driver.js';
 import { findLibvirt, parseLibvirtUri, type LibvirtTarget } from './libvirt/uri.js';
 import { Sampler } from './sampler/sampler.js';
-import { LivingHost } from './simulator/living-host.js';
-import { SimulatedHost } from './simulator/simulated-host.js';
-import { SimulatorServer } from './simulator/simulator-server.js';
+import { EmbeddedHost } from './simulator/embedded-host.js';
 import { formatEndpoint, parseEndpoint } from './transport/endpoints.js';
 import { FanOut } from './transport/fan-out.js';
 import { Listener } from './transport/websocket.js';
@@ -77,16 +72,9 @@ function chooseSource(config: Config, log: Logger): Source {
 }
 
 function simulatedSource(domains: number, log: Logger): Source {
-  const folder = mkdtempSync(join(tmpdir(), 'vdsm-agent-'));
-  const socketPath = join(folder, 'libvirt-sock');
-  const host = new SimulatedHost({ domains, clock });
-  const server = new SimulatorServer({ host, socketPath, clock, log: log.child({ part: 'simulator' }) });
-  const removeFolder = onStop(() => rm(folder, { recursive: true, force: true }));
-  return {
-    target: parseLibvirtUri(`qemu+unix:///system?socket=${socketPath}`, {}),
-    services: [removeFolder, server, new LivingHost(host, clock)],
-    isSimulated: true,
-  };
+  const host = new EmbeddedHost({ domains, clock, log: log.child({ part: 'simulator' }) });
+  const target = parseLibvirtUri(`qemu+unix:///system?socket=${host.socketPath}`, {});
+  return { target, services: [host], isSimulated: true };
 }
 
 /** A part that has nothing to start. */
