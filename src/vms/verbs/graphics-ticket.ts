@@ -31,6 +31,8 @@ const ticketTypes: ReadonlySet<string> = new Set(['vnc', 'spice']);
 const VNC_PASSWORD_BYTES = 8;
 /** What no XML can hold; the daemon's complaint would quote the line that it stands in. */
 const UNWRITABLE = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/u;
+/** Shorter texts stand in any message, where they tell nothing. */
+const SHORTEST_FOUND = 4;
 /** libvirt takes four digits of a year. */
 const LATEST_EPOCH_SEC = Date.UTC(9999, 11, 31) / 1000;
 
@@ -95,6 +97,10 @@ function firstBytes(text: string, limit: number): string {
 function withoutSecret(error: unknown, password: string): unknown {
   if (!(error instanceof HypervisorError) || password === '') return error;
   const { kind, message } = error;
-  const tells = [password, escapeXml(password)].some((text) => message.includes(text));
-  return new HypervisorError(kind, tells ? 'the password is in its message, which is withheld' : message);
+  const quotes = [password, escapeXml(password)].some((text) => message.includes(text));
+  const tells = message.includes('passwd') || (quotes && password.length >= SHORTEST_FOUND);
+  const told = tells ? 'the password is in its message, which is withheld' : message;
+  // QEMU says no more than that it could not.
+  const hint = kind === 'failed' ? '; a console takes no ticket where its VM was created without a passwd' : '';
+  return new HypervisorError(kind, told + hint);
 }

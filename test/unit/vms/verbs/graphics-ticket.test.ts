@@ -79,6 +79,11 @@ describe("a console's ticket", () => {
         return true;
       });
     }
+    const short = { ...ticket, password: 'x' };
+    harness.hypervisor.failNext('devices.update', new HypervisorError('failed', `<graphics passwd='x'`));
+    await rejectsWith(harness.run('VM.setTicket', ID, short), 18, /withheld/);
+    harness.hypervisor.failNext('devices.update', new HypervisorError('failed', 'exactly why'));
+    await rejectsWith(harness.run('VM.setTicket', ID, short), 18, /exactly why/);
     harness.hypervisor.failNext('devices.update', new HypervisorError('unsupported', 'no such thing'));
     await rejectsWith(harness.run('VM.setTicket', ID, ticket), 18, /no such thing/);
     await rejectsWith(
