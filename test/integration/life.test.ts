@@ -83,7 +83,7 @@ async function untilAgent(name: string, state: 'connected' | 'disconnected'): Pr
 
 /** Waits until a guest with /tmp/before in its memory has come up anew. */
 async function untilRebooted(guest: GuestConsole): Promise<void> {
-  for (let attempt = 0; attempt < 60; attempt++) {
+  for (let attempt = 0; attempt < 120; attempt++) {
     const seen = await guest.run('[ -e /tmp/before ]', 1_000).catch(() => undefined);
     if (seen?.code === 1) return;
   }

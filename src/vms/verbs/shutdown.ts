@@ -32,8 +32,17 @@ interface Chain {
 }
 
 type Means = 'agent' | 'acpi';
-/** The call may have had its effect all the same: worth waiting for. */
-const unanswered: ReadonlySet<HypervisorErrorKind> = new Set(['timeout', 'unavailable', 'aborted']);
+/**
+ * The call may have had its effect all the same, or the one before it, whose answer a guest that ends takes with it: then
+ * the domain stops running before its event comes. Worth waiting for.
+ */
+const unanswered: ReadonlySet<HypervisorErrorKind> = new Set([
+  'timeout',
+  'unavailable',
+  'aborted',
+  'invalid-state',
+  'no-domain',
+]);
 
 export class Shutdowns {
   readonly #chains = new Map<VmId, Chain>();

@@ -73,6 +73,17 @@ describe('VM.shutdown', () => {
     assert.deepEqual(harness.statuses(), ['Powering down', 'Up']);
   });
 
+  it('is not given up where the guest was gone before it could answer', async () => {
+    const harness = await withAgent();
+    harness.hypervisor.failNext('power.shutdown', new HypervisorError('agent', 'disappeared'));
+    harness.hypervisor.failNext('power.shutdown', new HypervisorError('invalid-state', 'not running'));
+    await harness.run('VM.shutdown', id, { timeout: 10 });
+    await harness.rest();
+    harness.hypervisor.act(id, 'powerOff');
+    assert.deepEqual(harness.statuses(), ['Powering down', 'Down']);
+    assert.equal(exitOf(harness), '0/6');
+  });
+
   it('waits no longer than its time for a call that hangs', async () => {
     const harness = await withAgent();
     const release = harness.hypervisor.hold('power.shutdown');
