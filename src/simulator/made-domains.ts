@@ -16,6 +16,8 @@ export interface DomainDefaults {
   readonly disks?: number;
   readonly nics?: number;
   readonly memoryMiB?: number;
+  /** Since when it runs, epoch s, as its agent has noted it. */
+  readonly startTimeSec?: number;
 }
 
 interface ManagedDisk {
@@ -56,7 +58,9 @@ export function makeConfig(seed: number, index: number, defaults: DomainDefaults
     nics,
     others: makeOthers(disks.length + nics.length),
     balloonPeriodSec: 5,
-    metadata: managed ? new Map([[OVIRT_VM_URI, ovirtMetadata(memoryKiB, disks)]]) : NOTHING,
+    metadata: managed
+      ? new Map([[OVIRT_VM_URI, ovirtMetadata(memoryKiB, disks, defaults.startTimeSec)]])
+      : NOTHING,
     scheduler: NOTHING,
     pins: NOTHING,
     rest: machine,
@@ -147,17 +151,23 @@ const machine: readonly XmlNodeElement[] = [
   xmlElement('on_poweroff', {}, 'destroy'),
 ];
 
-function ovirtMetadata(memoryKiB: number, disks: readonly ManagedDisk[]): MetadataElement {
+function ovirtMetadata(
+  memoryKiB: number,
+  disks: readonly ManagedDisk[],
+  startTimeSec: number | undefined,
+): MetadataElement {
   const devices = disks.map(
     ({ config, imageId, volumeId }) =>
       `  <device devtype="disk" name="${config.target}">\n    <domainID>${STORAGE_ID}</domainID>\n` +
       `    <imageID>${imageId}</imageID>\n    <poolID>${POOL_ID}</poolID>\n` +
       `    <volumeID>${volumeId}</volumeID>\n  </device>\n`,
   );
+  const startTime =
+    startTimeSec === undefined ? '' : `  <startTime type="float">${startTimeSec.toFixed(1)}</startTime>\n`;
   const xml =
     `<vm>\n  <ballooningEnabled type="bool">true</ballooningEnabled>\n  <clusterVersion>4.7</clusterVersion>\n` +
     `  <launchPaused type="bool">false</launchPaused>\n` +
     `  <minGuaranteedMemoryMb type="int">${Math.floor(memoryKiB / 2048)}</minGuaranteedMemoryMb>\n` +
-    `  <resumeBehavior>auto_resume</resumeBehavior>\n${devices.join('')}</vm>`;
+    `  <resumeBehavior>auto_resume</resumeBehavior>\n${startTime}${devices.join('')}</vm>`;
   return { key: 'ovirt-vm', xml };
 }

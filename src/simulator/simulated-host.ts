@@ -244,8 +244,9 @@ export class SimulatedHost {
   #makeDomains({ domains, defaults }: SimulatedHostOptions): void {
     const random = new SeededRandom(this.seed);
     for (let index = 1; index <= domains; index++) {
-      const domain = this.#add(makeConfig(this.seed, index, defaults), true);
       const uptimeSec = Math.floor(random.between(3600, MAX_UPTIME_SEC));
+      const startTimeSec = Math.floor(this.clock.wallMs() / 1000) - uptimeSec;
+      const domain = this.#add(makeConfig(this.seed, index, { ...defaults, startTimeSec }), true);
       domain.attach({ ...this.#newProcess(domain.config), uptimeSec });
       domain.moveTo(State.running, Reason.running.booted);
       domain.agentConnected = hasAgentChannel(domain.config) && this.#guest.agent !== 'absent';
