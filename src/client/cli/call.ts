@@ -2,15 +2,10 @@
 import type { VerbSpec } from '../../protocol/schema.js';
 import { VdsmClient } from '../client.js';
 import type { CliIo } from './io.js';
+import type { Target } from './target.js';
 import { waitFor } from './wait.js';
 import { waitRules } from './wait-rules.js';
 import { parseParameterFile, parseParameters } from './parameters.js';
-
-export interface Target {
-  readonly address: string;
-  /** Deadline of connecting and of each call. */
-  readonly timeoutMs: number;
-}
 
 export interface CallInput {
   readonly words: readonly string[];

@@ -11,7 +11,7 @@ import type { AgentEventMessage } from '../client.js';
 import { VmMonitor } from '../vm-monitor.js';
 import type { VmMonitorListener } from '../vm-monitor.js';
 import type { VmChange } from '../vm-table.js';
-import type { Target } from './call.js';
+import type { Target } from './target.js';
 import { paint, statusColour } from './io.js';
 import type { CliIo } from './io.js';
 

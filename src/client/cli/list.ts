@@ -2,7 +2,7 @@
 import { asNumber, cpuPercent, memoryKiB, memoryPercent } from '../vm-figures.js';
 import type { VmRecord } from '../vm-figures.js';
 import { withClient } from './call.js';
-import type { Target } from './call.js';
+import type { Target } from './target.js';
 import { paint, statusColour } from './io.js';
 import type { CliIo, Colour, TextOutput } from './io.js';
 

@@ -11,7 +11,7 @@ import { packageVersion } from '../../util/package-root.js';
 import { parseAddress } from '../address.js';
 import { ConnectionError, DeadlineError, VdsmError } from '../errors.js';
 import { callVerb } from './call.js';
-import type { Target } from './call.js';
+import type { Target } from './target.js';
 import { followEvents } from './events.js';
 import { verbHelp } from './help.js';
 import { ExitCode, UsageError } from './io.js';

@@ -6,7 +6,7 @@ import { systemClock } from '../../util/time.js';
 import { DeadlineError, VdsmError } from '../errors.js';
 import { VmMonitor } from '../vm-monitor.js';
 import type { VmMonitorListener } from '../vm-monitor.js';
-import type { Target } from './call.js';
+import type { Target } from './target.js';
 import { paint, statusColour } from './io.js';
 import type { CliIo } from './io.js';
 import type { Outcome, Told, WaitRule } from './wait-rules.js';
