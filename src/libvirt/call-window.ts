@@ -89,11 +89,11 @@ export class CallWindow {
     if (!call) return 'unknown-serial';
     const { procedure, download } = call.request;
     if (header.program !== procedure.program || header.procedure !== procedure.number) return 'mismatch';
-    if (download?.open) return 'mismatch';
+    if (download?.reply) return 'mismatch';
     if (call.settled) this.deps.metrics.libvirt_late_replies_total.inc();
     if (!download || header.status !== PacketStatus.ok) return this.#finish(call, header, packet);
-    download.begin(packet);
-    if (call.settled) this.#endStream(call, download.abort());
+    this.#endStream(call, download.begin(packet));
+    if (download.over) this.#free(header.serial);
     return undefined;
   }
 
@@ -101,7 +101,7 @@ export class CallWindow {
   stream(header: PacketHeader, packet: Buffer): Fault | undefined {
     const call = this.#inFlight.get(header.serial);
     const download = call?.request.download;
-    if (!call || !download?.open) return 'unknown-stream';
+    if (!call || !download || download.over) return 'unknown-stream';
     const { program, number } = call.request.procedure;
     if (header.program !== program || header.procedure !== number) return 'mismatch';
     if (call.settled) this.deps.metrics.libvirt_late_stream_packets_total.inc();
@@ -109,11 +109,15 @@ export class CallWindow {
       this.#receive(call, download, packet);
       return undefined;
     }
-    const complete = download.end();
-    if (header.status === PacketStatus.ok && !complete && !call.settled) {
+    const finished = download.end();
+    if (header.status === PacketStatus.ok && !finished) {
       call.settle(new HypervisorError('failed', `${call.request.label}: its stream ended too early`));
     }
-    return this.#finish(call, header, download.reply ?? packet, packet);
+    const outcome =
+      header.status === PacketStatus.ok ? download.reply : decodeError(packet, call.request.label);
+    call.settle(outcome ?? garbled(call.request));
+    if (download.reply) this.#free(header.serial);
+    return header.status === PacketStatus.ok || outcome ? undefined : 'undecodable';
   }
 
   failAll(error: HypervisorError): void {
@@ -123,14 +127,17 @@ export class CallWindow {
     this.#watchForStuck();
   }
 
-  /** The daemon's last word on a call. @param result its reply, where the packet itself is that of a stream */
-  #finish(call: PendingCall, header: PacketHeader, result: Buffer, packet = result): Fault | undefined {
-    this.#inFlight.delete(header.serial);
-    const { request, settle } = call;
-    const outcome = header.status === PacketStatus.ok ? result : decodeError(packet, request.label);
+  /** The daemon's last word on a call. */
+  #finish({ request, settle }: PendingCall, header: PacketHeader, packet: Buffer): Fault | undefined {
+    const outcome = header.status === PacketStatus.ok ? packet : decodeError(packet, request.label);
     settle(outcome ?? garbled(request));
-    this.#pump();
+    this.#free(header.serial);
     return outcome ? undefined : 'undecodable';
+  }
+
+  #free(serial: number): void {
+    this.#inFlight.delete(serial);
+    this.#pump();
   }
 
   #receive(call: PendingCall, download: Download, packet: Buffer): void {

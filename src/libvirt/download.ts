@@ -1,9 +1,10 @@
 /**
- * The receiving side of one stream: what the daemon sends after the reply to a call such as DOMAIN_SCREENSHOT.
+ * The receiving side of one stream: what the daemon sends beside the reply to a call such as DOMAIN_SCREENSHOT.
  *
- * waiting (for the reply) -> receiving -> finishing (all is here, the daemon is to confirm) -> over; or from any of
- * them -> aborted (the daemon was told, and its confirmation is awaited) -> over. A call keeps its serial, and its slot of
- * the connection, until its stream is over.
+ * waiting (for the reply) -> receiving -> finishing (all is here, the daemon is to confirm) -> over; or by way of
+ * aborted (the daemon was told, and its confirmation is awaited). Packets of the stream were seen to overtake the reply,
+ * all of them at times; as libvirt's own client does, nothing is said of the stream before the reply is here. A call
+ * keeps its serial, and its slot of the connection, until both have ended.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions } from '../domain/hypervisor.js';
@@ -33,50 +34,55 @@ export class Download {
   #reply: Buffer | undefined;
   #buffer = Buffer.alloc(0);
   #bytes = 0;
+  #complete = false;
+  #givenUp = false;
 
   constructor(private readonly maxBytes: number) {}
 
-  /** Where the daemon has begun to send, or may have. */
-  get open(): boolean {
-    return this.#state !== 'waiting' && this.#state !== 'over';
+  get over(): boolean {
+    return this.#state === 'over';
   }
 
-  /** The packet of the reply that the stream followed. */
+  /** The packet of the reply, once it is here. */
   get reply(): Buffer | undefined {
     return this.#reply;
   }
 
+  /** What has come so far. */
   get data(): Buffer {
     return this.#buffer.subarray(0, this.#bytes);
   }
 
-  /** The call was answered: its stream begins. */
-  begin(reply: Buffer): void {
-    this.#move('receiving');
+  /** The call was answered. @returns as receive() */
+  begin(reply: Buffer): number | undefined {
     this.#reply = reply;
+    if (this.#state === 'over') return undefined;
+    this.#move('receiving');
+    return this.#givenUp ? this.abort() : this.#finish();
   }
 
-  /** @returns the status of the packet to send now, if any: ok ends the stream, error aborts it */
+  /** Nobody waits for it any more. @returns as receive() */
   abort(): number | undefined {
-    if (this.#state !== 'receiving' && this.#state !== 'finishing') return undefined;
-    this.#move('aborted');
+    this.#givenUp = true;
     this.#buffer = Buffer.alloc(0);
     this.#bytes = 0;
+    if (this.#state !== 'receiving' && this.#state !== 'finishing') return undefined;
+    this.#move('aborted');
     return PacketStatus.error;
   }
 
   /**
    * A packet of data, empty at the end of it.
-   * @returns the status of the packet to send now, if any
+   * @returns the status of the packet to send now, if any: ok ends the stream, error aborts it
    * @throws HypervisorError 'failed' where the stream is too long, or goes on after its end
    */
   receive(packet: Buffer): number | undefined {
-    if (this.#state === 'aborted') return undefined;
-    if (this.#state === 'finishing') throw new HypervisorError('failed', 'the stream goes on after its end');
+    if (this.#givenUp) return undefined;
+    if (this.#complete) throw new HypervisorError('failed', 'the stream goes on after its end');
     const data = packet.subarray(HEADER_BYTES);
     if (data.length === 0) {
-      this.#move('finishing');
-      return PacketStatus.ok;
+      this.#complete = true;
+      return this.#finish();
     }
     if (this.#bytes + data.length > this.maxBytes) {
       throw new HypervisorError('failed', `the stream is longer than ${this.maxBytes} bytes`);
@@ -87,11 +93,17 @@ export class Download {
     return undefined;
   }
 
-  /** The daemon's last packet. @returns whether all data had come before it */
+  /** The daemon's last packet of the stream. @returns whether all data had come, and we had said so */
   end(): boolean {
-    const complete = this.#state === 'finishing';
+    const finished = this.#state === 'finishing';
     this.#move('over');
-    return complete;
+    return finished;
+  }
+
+  #finish(): number | undefined {
+    if (!this.#complete || this.#state !== 'receiving') return undefined;
+    this.#move('finishing');
+    return PacketStatus.ok;
   }
 
   /** However small the packets are, the memory is that of the data, twice at most. */

@@ -74,6 +74,35 @@ describe('a stream from the daemon', () => {
     assert.equal(connection.callsInFlight, 0);
   });
 
+  for (const early of [1, 2, 3]) {
+    it(`may overtake the reply, the first ${early} of its 3 packets`, async () => {
+      const { connection, download, call } = await begun();
+      const { daemon } = fixture;
+      const packets = [Buffer.from('a '), Buffer.from('picture'), end];
+      for (const packet of packets.slice(0, early)) daemon.stream(call, packet);
+      await caughtUp(connection);
+      assert.deepEqual(daemon.streamEnds, [], 'nothing is said of the stream before the reply is here');
+      daemon.reply(call, SCREENSHOT, reply);
+      for (const packet of packets.slice(early)) daemon.stream(call, packet);
+      assert.deepEqual(await streamEnds(1), [PacketStatus.ok]);
+      daemon.stream(call, 'confirm');
+      assert.equal((await download).data.toString(), 'a picture');
+      assert.equal(connection.callsInFlight, 0);
+    });
+  }
+
+  it('may fail before the reply comes, which frees the slot', async () => {
+    const { connection, download, call } = await begun();
+    fixture.daemon.stream(call, Buffer.from('half a pic'));
+    fixture.daemon.failStream(call, new DaemonFault(38, 'cannot read'));
+    await assert.rejects(download, kind('failed', /cannot read/));
+    assert.equal(connection.abandonedCalls, 1);
+    fixture.daemon.reply(call, SCREENSHOT, reply);
+    await caughtUp(connection);
+    assert.equal(connection.callsInFlight, 0);
+    assert.deepEqual(fixture.daemon.streamEnds, []);
+  });
+
   it('does not begin where the call is refused', async () => {
     const { connection, download, call } = await begun();
     fixture.daemon.fail(call, new DaemonFault(55, 'no screens to take screenshot from'));
@@ -242,7 +271,7 @@ describe('any packets of streams and replies', () => {
   });
 });
 
-/** What a stream carried that ended well: all between its reply and the first empty packet. */
+/** What a stream carried that ended well: all before its first empty packet. */
 function expectedData(
   sent: readonly {
     header: { type: number; status: number; serial: number; procedure: number };
@@ -250,8 +279,7 @@ function expectedData(
   }[],
 ): Buffer {
   const own = sent.filter(({ header }) => header.serial === 0 && header.procedure === screenshot.number);
-  const start = own.findIndex(({ header }) => header.type === PacketType.reply && header.status === 0);
-  const stream = own.slice(start + 1).filter(({ header }) => header.type === PacketType.stream);
+  const stream = own.filter(({ header }) => header.type === PacketType.stream);
   const data = stream.map(({ packet }) => packet.subarray(HEADER_BYTES));
   return Buffer.concat(
     data.slice(
