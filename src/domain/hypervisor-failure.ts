@@ -3,6 +3,7 @@
  * engine takes for a network failure of the whole host.
  */
 import type { ErrorKey } from './errors.js';
+import { HypervisorError } from './hypervisor.js';
 import type { HypervisorErrorKind } from './hypervisor.js';
 
 const keyOfKind: Readonly<Record<Exclude<HypervisorErrorKind, 'failed' | 'no-device'>, ErrorKey>> = {
@@ -21,4 +22,11 @@ const keyOfKind: Readonly<Record<Exclude<HypervisorErrorKind, 'failed' | 'no-dev
 /** @param otherwise the verb's own key for a failure that has no better name */
 export function keyOfFailure(kind: HypervisorErrorKind, otherwise: ErrorKey): ErrorKey {
   return kind === 'failed' || kind === 'no-device' ? otherwise : keyOfKind[kind];
+}
+
+const unanswered: ReadonlySet<HypervisorErrorKind> = new Set(['timeout', 'unavailable', 'aborted']);
+
+/** True where the hypervisor may have done what was asked all the same: its answer did not come, or will not. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof HypervisorError && unanswered.has(error.kind);
 }

@@ -6,6 +6,7 @@
  * is told by the disk's chain in the XML, never by libvirt's word alone. A merge leaves the record only after the record
  * has the new chain, since an engine looks there when the merge is gone. Where it fails, the VM runs on as before.
  */
+import { isUnanswered } from '../../domain/hypervisor-failure.js';
 import { HypervisorError } from '../../domain/hypervisor.js';
 import type { DomainEvent } from '../../domain/hypervisor.js';
 import type { VmId } from '../../domain/ids.js';
@@ -15,26 +16,14 @@ import { hasComeUp } from '../announcement.js';
 import { nameOf } from '../operation.js';
 import type { OperationsParts, VmName } from '../operation.js';
 import { updateDescription } from '../refresher.js';
+import { followedMerge, vmJobOf } from './followed-merge.js';
+import type { Followed } from './followed-merge.js';
 import { isCommit, isMerged, isReady } from './merge-outcome.js';
 import { mergesText, parseMerges } from './merge-record.js';
 import type { Merge } from './merge-record.js';
+import { syncVolumes } from './volume-metadata.js';
 
-interface Followed {
-  readonly vm: VmName;
-  readonly merge: Merge;
-  /** Bytes. */
-  cur: number;
-  end: number;
-  cancelPoll: () => void;
-  /** It is being looked at, or begun. */
-  polling: boolean;
-  /** Something happened while it was being looked at. */
-  again: boolean;
-  pivotFailures: number;
-  over: boolean;
-}
-
-export const POLL_MS = 5000;
+const POLL_MS = 5000;
 /** Then the guest stays on the file that it writes to. */
 const MAX_PIVOTS = 5;
 const CALL = { deadlineMs: 35_000 };
@@ -96,22 +85,12 @@ export class Merges {
       throw error;
     } finally {
       followed.polling = false;
-      this.#schedule(followed);
+      void this.#poll(followed);
     }
   }
 
   #add(vm: VmName, merge: Merge): Followed {
-    const followed: Followed = {
-      vm: { id: vm.id, name: vm.name },
-      merge,
-      cur: 0,
-      end: 0,
-      cancelPoll: () => undefined,
-      polling: false,
-      again: false,
-      pivotFailures: 0,
-      over: false,
-    };
+    const followed = followedMerge(vm, merge);
     this.#followed.set(vm.id, [...(this.#followed.get(vm.id) ?? []), followed]);
     return followed;
   }
@@ -179,7 +158,7 @@ export class Merges {
     followed.again = true;
     if (followed.polling) return;
     followed.polling = true;
-    while (followed.again && !followed.over) {
+    while (followed.again && !followed.over && !this.#stopped) {
       followed.again = false;
       await this.#step(followed).catch((error: unknown) => this.#stepFailed(followed, error));
     }
@@ -209,7 +188,7 @@ export class Merges {
     try {
       await disks.endJob(vm.id, merge.drive, { pivot: true });
     } catch (error) {
-      if (isUnanswered(error) || ++followed.pivotFailures < MAX_PIVOTS) throw error;
+      if (isUnanswered(error) || isBusy(error) || ++followed.pivotFailures < MAX_PIVOTS) throw error;
       await disks.endJob(vm.id, merge.drive, { pivot: false });
       this.parts.log.error(
         { vmId: vm.id, name: vm.name, merge, err: error },
@@ -234,6 +213,7 @@ export class Merges {
     if (done) log.info(fields, 'A merge is done');
     else log.error(fields, `A merge has failed: ${nameOf(vm)} runs on with ${merge.top} in its chain`);
     await this.#remember(vm.id).catch((error: unknown) => this.#notRemembered(vm, error));
+    await syncVolumes(this.parts, domain);
   }
 
   #stepFailed({ vm, merge }: Followed, error: unknown): void {
@@ -248,14 +228,7 @@ export class Merges {
 
   /** In the VM's record. */
   #show(id: VmId): void {
-    const blockJobs = (this.#followed.get(id) ?? []).map(({ merge, cur, end }) => ({
-      id: merge.id,
-      drive: merge.drive,
-      ...(merge.imageId !== undefined && { imageId: merge.imageId }),
-      bandwidthMiB: merge.bandwidthMiB,
-      cur,
-      end,
-    }));
+    const blockJobs = (this.#followed.get(id) ?? []).map(vmJobOf);
     const vm = this.parts.registry.get(id);
     if (!vm || JSON.stringify(vm.blockJobs) === JSON.stringify(blockJobs)) return;
     this.parts.registry.change(id, { facts: { blockJobs } });
@@ -275,8 +248,7 @@ export class Merges {
   }
 }
 
-const unanswered: ReadonlySet<string> = new Set(['unavailable', 'timeout', 'aborted', 'busy']);
-
-function isUnanswered(error: unknown): boolean {
-  return error instanceof HypervisorError && unanswered.has(error.kind);
+/** It was not even asked. */
+function isBusy(error: unknown): boolean {
+  return error instanceof HypervisorError && error.kind === 'busy';
 }

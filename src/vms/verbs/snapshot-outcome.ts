@@ -5,6 +5,7 @@ import { HypervisorError } from '../../domain/hypervisor.js';
 import type { VmId } from '../../domain/ids.js';
 import type { OperationsParts, VmName } from '../operation.js';
 import { updateDescription } from '../refresher.js';
+import { syncVolumes } from './volume-metadata.js';
 
 type OutcomeParts = Pick<OperationsParts, 'hypervisor' | 'registry' | 'metadata' | 'clock' | 'log'>;
 
@@ -37,9 +38,12 @@ export async function hasTaken(
 }
 
 /** Has the record's disks and hash say what the VM writes to now. Never rejects. */
-export async function refreshDisks({ hypervisor, registry, log }: OutcomeParts, vm: VmName): Promise<void> {
+export async function refreshDisks(parts: OutcomeParts, vm: VmName): Promise<void> {
+  const { hypervisor, registry, log } = parts;
   try {
-    updateDescription(registry, await hypervisor.describe(vm.id));
+    const domain = await hypervisor.describe(vm.id);
+    updateDescription(registry, domain);
+    await syncVolumes(parts, domain);
   } catch (error) {
     log.debug({ vmId: vm.id, name: vm.name, err: error }, "A VM's disks could not be read after a snapshot");
   }

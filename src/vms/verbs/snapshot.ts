@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { VerbError } from '../../domain/errors.js';
-import { HypervisorError } from '../../domain/hypervisor.js';
+import { isUnanswered } from '../../domain/hypervisor-failure.js';
 import type { VmId } from '../../domain/ids.js';
 import type { VerbInput } from '../../protocol/verbs.js';
 import { textOf } from '../../util/text.js';
@@ -219,13 +219,6 @@ class SnapshotGuard {
 /** New file by target name. */
 function filesOf(plan: SnapshotPlan): Readonly<Record<string, string>> {
   return Object.fromEntries(plan.files.map(({ disk, path }) => [disk, path]));
-}
-
-const unanswered: ReadonlySet<string> = new Set(['unavailable', 'timeout', 'aborted']);
-
-/** libvirt may have done it all the same. */
-function isUnanswered(error: unknown): boolean {
-  return error instanceof HypervisorError && unanswered.has(error.kind);
 }
 
 function stopped(): VerbError {
