@@ -10,7 +10,7 @@ import { withDisk } from './domain-config.js';
 import type { DiskConfig, DomainConfig } from './domain-config.js';
 import { Fault } from './fault.js';
 import { requireImage } from './image-file.js';
-import { attributeAt, withAttributes, withNodes } from './xml-text.js';
+import { attributeAt, withAttributes } from './xml-text.js';
 
 export interface DeviceUpdate {
   readonly config: DomainConfig;
@@ -101,11 +101,11 @@ function updateGraphics(config: DomainConfig, element: XmlNodeElement, live: boo
   const { base } = graphics;
   const passwd = element.attribute('passwd');
   if (live) checkTicket(base, element, type);
+  if (passwd === undefined) return config;
+  const without = Object.fromEntries(TICKET.map((name) => [name, undefined]));
   const ticket = Object.fromEntries(TICKET.map((name) => [name, element.attribute(name)]));
-  const changed = {
-    ...graphics,
-    base: withAttributes(withNodes(base, base.nodes), passwd === undefined ? {} : ticket),
-  };
+  // libvirt prints them last.
+  const changed = { ...graphics, base: withAttributes(withAttributes(base, without), ticket) };
   return { ...config, others: config.others.map((each) => (each === graphics ? changed : each)) };
 }
 

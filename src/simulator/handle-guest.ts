@@ -13,7 +13,10 @@ export const addressQueries = {
     const domain = call.activeDomain(dom);
     if (source === AddressSource.agent) {
       if (call.session.readOnly) throw new Fault('denied', 'virDomainInterfaceAddresses');
-      return agentCall(call, domain, () => ({ interfaces: guestInterfaces(domain) }));
+      return agentCall(call, domain, () => {
+        requireThawed(domain, 'guest-network-get-interfaces');
+        return { interfaces: guestInterfaces(domain) };
+      });
     }
     return { interfaces: guestNics(domain, (index) => domain.taps[index] ?? '') };
   },
@@ -27,6 +30,7 @@ export const guestHandlers = {
       if ((types & ~ALL_GUEST_INFO) !== 0) {
         throw new Fault('invalid-argument', `unsupported guest information types '0x${types.toString(16)}'`);
       }
+      requireThawed(domain, 'guest-get-osinfo');
       return { params: guestInfo(domain, types) };
     });
   },

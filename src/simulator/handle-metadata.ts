@@ -1,6 +1,5 @@
 /** Handlers of title, description and elements of `<metadata>`, in the running domain and in its definition. */
 import { MetadataType } from '../libvirt/enumerations.js';
-import { escapeXml } from '../util/xml-tree.js';
 import { affected, changeConfig, configOf } from './affect.js';
 import type { Handlers } from './call.js';
 import type { DomainConfig } from './domain-config.js';
@@ -38,6 +37,8 @@ export const metadataHandlers = {
   },
 } as const satisfies Handlers;
 
+const PREFIX = /^[A-Za-z_][\w.-]*$/;
+
 interface ElementChange {
   readonly metadata: string | undefined;
   readonly key: string | undefined;
@@ -48,9 +49,12 @@ function withElement(config: DomainConfig, { metadata, key, uri }: ElementChange
   if (uri === undefined || (metadata !== undefined && key === undefined)) {
     throw new Fault('invalid-argument', 'a metadata element needs key and uri');
   }
+  if (key !== undefined && metadata !== undefined && !PREFIX.test(key)) {
+    throw new Fault('invalid-argument', `'${key}' is no prefix of a namespace`);
+  }
   const elements = new Map(config.metadata);
   if (metadata === undefined || key === undefined) elements.delete(uri);
-  else elements.set(uri, parseMetadataElement(metadata, escapeXml(key)));
+  else elements.set(uri, parseMetadataElement(metadata, key));
   return { ...config, metadata: elements };
 }
 

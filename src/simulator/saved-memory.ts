@@ -7,6 +7,7 @@
 import type { Clock } from '../util/time.js';
 import { Reason, State } from './domain.js';
 import type { SimulatedDomain } from './domain.js';
+import { parseDomain } from './domain-parse.js';
 import { DomainJob, JobOperation } from './domain-job.js';
 import { Lifecycle } from './events.js';
 import type { EventBody } from './events.js';
@@ -114,5 +115,15 @@ export class SavedMemory {
     } finally {
       domain.monitor.endJob();
     }
+  }
+}
+
+/** Other XML than the saved one may change much, but not who it is. @throws Fault 'config-unsupported' */
+export function requireSameDomain(xml: string, savedXml: string): void {
+  const [wanted, found] = [xml, savedXml].map((each) => parseDomain(each, () => ''));
+  for (const what of ['name', 'uuid'] as const) {
+    if (wanted?.[what] === found?.[what]) continue;
+    const names = `'${wanted?.[what]}' does not match source '${found?.[what]}'`;
+    throw new Fault('config-unsupported', `Target domain ${what} ${names}`);
   }
 }

@@ -12,7 +12,6 @@ import type { Clock } from '../util/time.js';
 import { BlockJobs } from './block-jobs.js';
 import type { DomainConfig } from './domain-config.js';
 import { hasAgentChannel } from './domain-config.js';
-import { parseDomain } from './domain-parse.js';
 import { DomainSet } from './domain-set.js';
 import { printDomain } from './domain-xml.js';
 import { Reason, SimulatedDomain, State } from './domain.js';
@@ -30,7 +29,7 @@ import { liveParts } from './live-parts.js';
 import { makeConfig } from './made-domains.js';
 import type { DomainDefaults } from './made-domains.js';
 import { SeededRandom, seededUuid } from './random.js';
-import { SavedMemory } from './saved-memory.js';
+import { SavedMemory, requireSameDomain } from './saved-memory.js';
 import { Starts } from './starts.js';
 import { StatsTables } from './stats-table.js';
 
@@ -271,15 +270,5 @@ export class SimulatedHost {
       vncPort: FIRST_VNC_PORT + ((id * PORTS_PER_DOMAIN) % 50_000),
       config: startedConfig(config, () => this.newTap()),
     };
-  }
-}
-
-/** @throws Fault 'config-unsupported' */
-function requireSameDomain(xml: string, savedXml: string): void {
-  const [wanted, found] = [xml, savedXml].map((each) => parseDomain(each, () => ''));
-  for (const what of ['name', 'uuid'] as const) {
-    if (wanted?.[what] === found?.[what]) continue;
-    const names = `'${wanted?.[what]}' does not match source '${found?.[what]}'`;
-    throw new Fault('config-unsupported', `Target domain ${what} ${names}`);
   }
 }

@@ -52,10 +52,9 @@ export class Starts {
     return undefined;
   }
 
-  /** Nothing that waits will start. */
+  /** Nothing that waits will start; what is starting gives its place back itself. */
   close(): void {
     this.#queue.length = 0;
-    this.#free = this.options.parallelStarts;
   }
 
   async #slowly(domain: SimulatedDomain, paused: boolean, config?: DomainConfig): Promise<void> {

@@ -71,6 +71,48 @@ describe('the process of the simulated host', () => {
       assert.equal(existsSync(socket), false);
     }));
 
+  it('lets befall its guests what it is told', () =>
+    withProcess(
+      ['--domains', '6', '--start-ms', '1', '--save-ms', '1', '--commit-ms', '1'],
+      async (running) => {
+        const { socket, command } = running;
+        const client = await RpcClient.open(socket);
+        await client.call('CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY', { eventId: 0 });
+        const told = async (name: string, argument: unknown, ...events: string[]) => {
+          const before = client.lifecycle.length;
+          assert.deepEqual(await command({ [name]: argument }), { ok: true }, name);
+          await until(() => client.lifecycle.length === before + events.length);
+          assert.deepEqual(client.lifecycle.slice(before), events, name);
+        };
+        await told('power-off', 'vm-0001', '6/1', '5/0');
+        await told('kill-qemu', 'vm-0002', '5/5');
+        await told('panic', 'vm-0003', '8/0', '5/2');
+        await told('watchdog', { domain: 'vm-0004', action: 'pause' }, '3/3');
+        await told('io-error', { domain: 'vm-0005', disk: 'vda', lasting: true }, '3/2');
+        await told('heal-disk', { domain: 'vm-0005', disk: 'vda' });
+        await told('reboot', 'vm-0006');
+        await told('guest', { domain: 'vm-0006', power: 'ignores', agent: 'silent', powerMs: 5 });
+        await told('fail-start', 'vm-0001');
+        const { dom } = await client.call('DOMAIN_LOOKUP_BY_NAME', { name: 'vm-0001' });
+        await assert.rejects(client.call('DOMAIN_CREATE', { dom }), /unexpectedly closed the monitor/);
+        await client.call('DOMAIN_CREATE', { dom });
+        for (const nonsense of [
+          { watchdog: { domain: 'vm-0006', action: 'bite' } },
+          { 'io-error': { domain: 'vm-0006', disk: 'vdz' } },
+          { 'fail-block-job': { domain: 'vm-0006', disk: 'vda' } },
+          { guest: { domain: 'vm-0006', power: 'wobbles' } },
+          { guest: { domain: 'vm-0006', constructor: 1 } },
+          { panic: 'vm-0002' },
+          { panic: 7 },
+          { toString: 1 },
+        ]) {
+          const { ok, error } = await command(nonsense);
+          assert.equal(ok, false, JSON.stringify(nonsense));
+          assert.equal(typeof error, 'string');
+        }
+      },
+    ));
+
   it('dies and comes back on command', () =>
     withProcess(['--domains', '2', '--live'], async ({ socket, command }) => {
       const client = await RpcClient.open(socket);

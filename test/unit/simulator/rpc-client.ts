@@ -10,6 +10,7 @@ import type { Procedure } from '../../../src/libvirt/procedure.js';
 import { procedures } from '../../../src/libvirt/procedures.js';
 import type { Args, ProcedureName, Result } from '../../../src/libvirt/procedures.js';
 import {
+  HEADER_BYTES,
   PacketSplitter,
   PacketStatus,
   PacketType,
@@ -35,6 +36,13 @@ export interface ReceivedEvent {
   readonly payload: Readonly<Record<string, unknown>>;
 }
 
+/** What came after the reply that opened a stream. */
+export interface ReceivedStream {
+  readonly parts: Buffer[];
+  /** The daemon's last word: status ok. */
+  confirmed: boolean;
+}
+
 interface Pending {
   readonly row: Procedure;
   readonly resolve: (value: unknown) => void;
@@ -44,6 +52,8 @@ interface Pending {
 export class RpcClient {
   readonly events: ReceivedEvent[] = [];
   readonly keepalives: number[] = [];
+  /** By serial. */
+  readonly streams = new Map<number, ReceivedStream>();
   closed = false;
   readonly #pending = new Map<number, Pending>();
   #nextSerial = 0;
@@ -95,6 +105,18 @@ export class RpcClient {
     });
   }
 
+  /** The serial of the call made last. */
+  get lastSerial(): number {
+    return this.#nextSerial - 1;
+  }
+
+  /** Finishes (status ok) or gives up (error) the stream of a call. */
+  endStream(name: ProcedureName, serial: number, status: number): void {
+    const { program, number: procedure } = procedures[name];
+    const header = { program, version: PROTOCOL_VERSION, procedure, type: PacketType.stream, serial, status };
+    this.socket.write(new XdrWriter().finish(header));
+  }
+
   /** Lifecycle events as 'event/detail', in order of arrival. */
   get lifecycle(): string[] {
     return this.events
@@ -116,6 +138,13 @@ export class RpcClient {
       const name = eventPacketOf(header.procedure)!;
       const codec = eventPackets[name].codec as Codec<unknown>;
       this.events.push({ name, payload: codec.read(reader) as Record<string, unknown> });
+      return;
+    }
+    if (header.type === PacketType.stream) {
+      const stream = this.streams.get(header.serial) ?? { parts: [], confirmed: false };
+      this.streams.set(header.serial, stream);
+      if (header.status === PacketStatus.ok) stream.confirmed = true;
+      else stream.parts.push(packet.subarray(HEADER_BYTES));
       return;
     }
     const pending = this.#pending.get(header.serial);
