@@ -152,6 +152,7 @@ export const transitions = {
     to: { ...keeps(alive), 'Powering down': 'Up' },
     pendingExit: { rule: 'drop', reason: 6 },
   },
+  'destroy-unanswered': { to: { ...keeps(alive), 'Powering down': 'Up' } },
   destroyed: down(alive, 0, 6),
 
   // stops announced by libvirt

@@ -2,7 +2,7 @@
  * Ends a domain that has nothing left to run for. The state machine knows why by then; the event of the domain's end
  * makes the VM Down.
  */
-import { HypervisorError } from '../domain/hypervisor.js';
+import { isUnanswered } from '../domain/hypervisor-failure.js';
 import type { Hypervisor } from '../domain/hypervisor.js';
 import type { Vm } from '../domain/vm.js';
 import type { CauseName } from '../domain/vm-transitions.js';
@@ -14,9 +14,6 @@ export interface KillParts {
   readonly registry: Pick<Registry, 'move'>;
   readonly log: Logger;
 }
-
-/** It may end all the same, and then for the reason that is remembered. */
-const unanswered: ReadonlySet<string> = new Set(['timeout', 'unavailable', 'aborted']);
 
 /** Never rejects. False: it was not possible, which is logged; the reason is forgotten then. */
 export async function kill(
@@ -30,7 +27,8 @@ export async function kill(
   } catch (error) {
     const fields = { vmId: id, name, cause, err: error };
     log.error(fields, 'A VM that was to be ended could not be destroyed');
-    if (!(error instanceof HypervisorError && unanswered.has(error.kind))) registry.move(id, 'kill-failed');
+    // It may end all the same, and then for the reason that is remembered.
+    if (!isUnanswered(error)) registry.move(id, 'kill-failed');
     return false;
   }
 }

@@ -8,12 +8,13 @@
  * as in VDSM.
  */
 import { VerbError } from '../../domain/errors.js';
+import { isUnanswered } from '../../domain/hypervisor-failure.js';
 import { HypervisorError } from '../../domain/hypervisor.js';
 import type { HypervisorErrorKind } from '../../domain/hypervisor.js';
 import type { VmId } from '../../domain/ids.js';
 import type { Vm } from '../../domain/vm.js';
 import type { VerbInput } from '../../protocol/verbs.js';
-import { endDomain } from '../destroy.js';
+import { endDomain } from '../end-domain.js';
 import { nameOf, notConnected, requireVm } from '../operation.js';
 import type { OperationsParts } from '../operation.js';
 import { isBeingStarted } from '../refresher.js';
@@ -32,17 +33,8 @@ interface Chain {
 }
 
 type Means = 'agent' | 'acpi';
-/**
- * The call may have had its effect all the same, or the one before it, whose answer a guest that ends takes with it: then
- * the domain stops running before its event comes. Worth waiting for.
- */
-const unanswered: ReadonlySet<HypervisorErrorKind> = new Set([
-  'timeout',
-  'unavailable',
-  'aborted',
-  'invalid-state',
-  'no-domain',
-]);
+/** Of a guest that ends already, whose answer to the call before has gone with it: its event is still to come. */
+const signsOfTheEnd: ReadonlySet<HypervisorErrorKind> = new Set(['invalid-state', 'no-domain']);
 
 export class Shutdowns {
   readonly #chains = new Map<VmId, Chain>();
@@ -127,7 +119,7 @@ export class Shutdowns {
       }
     } catch (error) {
       log.warn({ ...fields, err: error }, 'A VM could not be shut down or rebooted by force');
-      registry.change(vm.id, { causes: ['destroy-failed', 'shutdown-given-up'] });
+      if (!isUnanswered(error)) registry.move(vm.id, 'shutdown-given-up');
       registry.doubt(vm.id);
     } finally {
       chain.end();
@@ -152,7 +144,7 @@ export class Shutdowns {
         if (gaveUp.signal.aborted) return;
         const fields = { vmId: vm.id, name: vm.name, means, reboot: order.reboot, err: error };
         log.info(fields, 'A guest could not be asked to shut down or reboot');
-        if (!(error instanceof HypervisorError && unanswered.has(error.kind))) resolve();
+        if (!mayHaveWorked(error)) resolve();
       });
     });
     let cancel: () => void = () => undefined;
@@ -171,6 +163,10 @@ export class Shutdowns {
       release();
     }
   }
+}
+
+function mayHaveWorked(error: unknown): boolean {
+  return isUnanswered(error) || (error instanceof HypervisorError && signsOfTheEnd.has(error.kind));
 }
 
 function isSame(a: Order, b: Order): boolean {

@@ -110,6 +110,15 @@ describe('VM.destroy', () => {
     assert.equal(harness.registry.size, 0);
   });
 
+  it('that got no answer leaves the VM as it is, and is what ended it if it ends yet', async () => {
+    const harness = await withVm();
+    harness.hypervisor.failNext('destroy', new HypervisorError('timeout', 'late'), 2);
+    await assert.rejects(harness.run('VM.destroy', id), { code: 40 });
+    assert.deepEqual(harness.statuses(), ['Powering down', 'Up']);
+    harness.hypervisor.act(id, 'kill');
+    assert.deepEqual([harness.vm(id).exit?.code, harness.vm(id).exit?.reason], [0, 6]);
+  });
+
   it('of a VM that is being started ends the start with 0/10, before and during the launch', async () => {
     for (const held of ['define', 'launch', 'describe'] as const) {
       const harness = await new Harness().start();
