@@ -49,7 +49,8 @@ async function simulated(eventDelayMs: number): Promise<Subject> {
       for (const domain of host.domains) host.guests.setBehaviour(domain, { unplug: 'ignores' });
     },
     agentGuest: {
-      domainXml: (spec) => contractXml({ ...spec, more: AGENT_CHANNEL }, 'qemu', ''),
+      domainXml: (spec) =>
+        contractXml({ ...spec, devices: true, more: AGENT_CHANNEL }, 'qemu', '/images/guest.qcow2'),
       launched: (id) => host.guests.setBehaviour(host.require(id), { agent: 'works' }),
     },
     finishJob: (id, disk) => host.blockJobs.hurry(host.require(id), disk),

@@ -53,7 +53,7 @@ export function guestContract(started: () => Promise<Bench>): void {
     await rejectsWith('failed', guest.info(id, ['os']), 'asking a frozen guest');
     await rejectsWith(
       'failed',
-      guest.command(id, { execute: 'guest-get-osinfo' }),
+      guest.command(id, { execute: 'guest-network-get-interfaces' }),
       'commanding a frozen guest',
     );
     assert.equal(await guest.thaw(id), frozen);
