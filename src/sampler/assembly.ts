@@ -44,7 +44,9 @@ export interface SamplerPieces {
   readonly tracked: TrackedVms;
   readonly turns: Turns;
   readonly ward: Ward;
+  readonly free: FreePoll;
   readonly backed: BackedPoll;
+  readonly life: LifeSigns;
   readonly runner: CycleRunner;
 }
 
@@ -94,12 +96,14 @@ export function assembleSampler(options: SamplerOptions, hooks: SamplerHooks): S
     ...{ hypervisor, clock, metrics, gate, budget, parallelism, shardDeadlineMs },
     patienceMs: commandTimeoutMs / 2,
   });
+  const free = new FreePoll(hypervisor, clock);
   const runner = new CycleRunner({
     ...{
       hypervisor,
       tracked,
       turns,
       intake,
+      free,
       backed,
       life,
       clock,
@@ -109,8 +113,7 @@ export function assembleSampler(options: SamplerOptions, hooks: SamplerHooks): S
       signal,
       failed,
     },
-    free: new FreePoll(hypervisor, clock),
     pace: new Pace(Math.max(LEAST_SLOW_FREE_MS, periodMs / 4)),
   });
-  return { tracked, turns, ward, backed, runner };
+  return { tracked, turns, ward, free, backed, life, runner };
 }

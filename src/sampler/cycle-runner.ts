@@ -12,6 +12,7 @@
  * A programming error in one of these steps does not keep the others from being done; the first is thrown at the end.
  */
 import type { Hypervisor } from '../domain/hypervisor.js';
+import type { VmId } from '../domain/ids.js';
 import { delay } from '../util/delay.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
@@ -75,13 +76,19 @@ export class CycleRunner {
   }
 
   async #free(cycle: Cycle): Promise<void> {
-    const { free, intake, pace, clock, signal } = this.parts;
-    const ids = cycle.vms.map(({ id }) => id);
-    const asked = await free.run(ids, cycle.full, {
-      deadlineMs: cycle.deadlineMs,
-      signal,
-      accept: (batch, stampMs) => intake.acceptFree(batch, stampMs, cycle),
-    });
+    const { free, intake, pace, clock, signal, failed } = this.parts;
+    const [silent, well] = [true, false].map((inQuarantine) =>
+      cycle.vms.filter(({ quarantine }) => (quarantine !== undefined) === inQuarantine).map(({ id }) => id),
+    ) as [VmId[], VmId[]];
+    const asked = await free.run(
+      { well, silent, all: cycle.full },
+      {
+        deadlineMs: cycle.deadlineMs,
+        signal,
+        failed,
+        accept: (batch, stampMs) => intake.acceptFree(batch, stampMs, cycle),
+      },
+    );
     if (asked && cycle.full) pace.freeTook(clock.nowMs() - cycle.startMs);
   }
 

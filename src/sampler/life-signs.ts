@@ -11,7 +11,9 @@ import type { TrackedVm } from './tracked-vms.js';
 
 /** Fewer than a connection takes, so that other monitor-free calls find room. */
 const AT_ONCE = 3;
-const READING_DEADLINE_MS = 1000;
+/** How long a reading is waited for. One that takes longer (the domain is being destroyed) is not asked for again meanwhile. */
+const PATIENCE_MS = 1000;
+const READING_DEADLINE_MS = 60_000;
 /** More VMs are not asked in one cycle: it is a call for each, twice. Those that waited longest come first. */
 const MAX_READINGS = 1000;
 
@@ -22,10 +24,17 @@ export interface ReadingLimits {
 }
 
 export class LifeSigns {
+  readonly #unanswered = new Map<VmId, Promise<unknown>>();
+
   constructor(
     private readonly hypervisor: Pick<Hypervisor, 'cpuTime'>,
     private readonly clock: Clock,
   ) {}
+
+  /** Resolves when no call is under way any more; abort their signal first. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#unanswered.values());
+  }
 
   /** CPU times as a batch whose rows have nothing else; VMs that could not be asked are left out. */
   async cpuTimes(vms: readonly TrackedVm[], limits: ReadingLimits): Promise<StatsBatch> {
@@ -56,17 +65,32 @@ export class LifeSigns {
     const queue = vms.values();
     const reader = async (): Promise<void> => {
       for (const { id } of queue) {
-        const deadlineMs = Math.min(READING_DEADLINE_MS, limits.deadlineMs - this.clock.nowMs());
-        if (deadlineMs <= 0 || limits.signal.aborted) return;
-        try {
-          readings.set(id, await this.hypervisor.cpuTime(id, { deadlineMs, signal: limits.signal }));
-        } catch (error) {
-          if (!(error instanceof HypervisorError)) throw error;
-          if (error.kind === 'unavailable' || error.kind === 'busy') return;
-        }
+        const patienceMs = Math.min(PATIENCE_MS, limits.deadlineMs - this.clock.nowMs());
+        if (patienceMs <= 0 || limits.signal.aborted) return;
+        const reading = await this.#reading(id, patienceMs, limits.signal);
+        if (reading) readings.set(id, reading);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, reader));
     return readings;
+  }
+
+  /** Undefined where it could not be had, or not in time. */
+  async #reading(id: VmId, patienceMs: number, signal: AbortSignal): Promise<CpuTime | undefined> {
+    if (this.#unanswered.has(id)) return undefined;
+    const settled = new AbortController();
+    const reading = this.hypervisor
+      .cpuTime(id, { deadlineMs: READING_DEADLINE_MS, signal })
+      .catch((error: unknown) => {
+        if (!(error instanceof HypervisorError)) throw error;
+        return undefined;
+      })
+      .finally(() => this.#unanswered.delete(id));
+    this.#unanswered.set(
+      id,
+      reading.catch(() => undefined),
+    );
+    const over = delay(this.clock, patienceMs, settled.signal).then(() => undefined);
+    return Promise.race([reading, over]).finally(() => settled.abort());
   }
 }

@@ -117,11 +117,11 @@ export class Sampler implements Service {
   async stop(): Promise<void> {
     for (const cancel of this.#cancellers.splice(0)) cancel();
     this.#cancelNewcomers?.();
-    const { tracked, turns, backed } = this.#pieces;
+    const { tracked, turns, free, backed, life } = this.#pieces;
     tracked.stop();
     this.#abort.abort();
     await turns.stop();
-    await Promise.all([...this.#running, backed.idle()]);
+    await Promise.all([...this.#running, free.idle(), backed.idle(), life.idle()]);
     this.#cancelRestart?.();
   }
 

@@ -204,17 +204,17 @@ describe('a stuck guest', () => {
   });
 
   it('is not asked again while its monitor is held, and is well again with the first sample after', async () => {
-    const { sampler, start, advance, hypervisor, health, one } = setUp(10);
+    const { sampler, start, live, hypervisor, health, one } = setUp(10);
     await start();
     hypervisor.stuck.add(vmId(1));
-    await advance(17_000);
+    await live(17_000);
     const before = hypervisor.idsAsked('backed').length;
-    await advance(15_000);
+    await live(15_000);
     const later = hypervisor.idsAsked('backed').slice(before).flat();
     assert.equal(later.includes(vmId(1)), false);
     assert.equal(later.length, 9);
     hypervisor.thaw(vmId(1));
-    await advance(15_000);
+    await live(15_000);
     assert.deepEqual(health, [
       [vmId(1), false],
       [vmId(1), true],
