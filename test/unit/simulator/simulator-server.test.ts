@@ -9,7 +9,6 @@ import { blockJob, ioError, tunable } from '../../../src/simulator/events.js';
 import type { EventBody } from '../../../src/simulator/events.js';
 import { RpcClient, RpcError, until } from './rpc-client.js';
 import { watch, withServer } from './server-fixture.js';
-import type { Fixture } from './server-fixture.js';
 
 const code = (expected: number) => (error: unknown) => error instanceof RpcError && error.code === expected;
 const LIFECYCLE = { eventId: 0 };
@@ -141,59 +140,6 @@ describe('the simulated daemon', () => {
       assert.equal(blockInfo.physical, bulk['block.0.physical']);
     }));
 
-  it('keeps metadata of a running domain and of its definition apart', () =>
-    withServer({}, async ({ open, host }) => {
-      const [LIVE, CONFIG] = [1, 2];
-      const client = await open();
-      const domain = host.require('vm-0001');
-      const dom = { name: domain.name, uuid: domain.uuid, id: domain.id };
-      const element = { dom, type: 2, key: 'x', uri: 'urn:x' };
-      const get = async (flags: number) =>
-        (await client.call('DOMAIN_GET_METADATA', { ...element, flags })).metadata;
-      const set = (metadata: string | undefined, flags: number) =>
-        client.call('DOMAIN_SET_METADATA', {
-          ...element,
-          flags,
-          ...(metadata !== undefined && { metadata }),
-        });
-      await set('<a>live</a>', LIVE);
-      await assert.rejects(get(CONFIG), code(80));
-      await set('<a>next</a>', CONFIG);
-      assert.deepEqual([await get(LIVE), await get(CONFIG)], ['<a>live</a>', '<a>next</a>']);
-      await assert.rejects(get(LIVE | CONFIG), code(8));
-      await assert.rejects(set('<a', LIVE | CONFIG), code(35));
-      await assert.rejects(client.call('DOMAIN_SET_METADATA', { dom, type: 7, flags: 1 }), code(8));
-      host.lifecycle.destroy(domain, false);
-      host.lifecycle.start(domain, false);
-      assert.equal(await get(LIVE), '<a>next</a>', 'a start takes the definition');
-      await set(undefined, LIVE | CONFIG);
-      await set(undefined, LIVE | CONFIG);
-      await assert.rejects(get(LIVE), code(80));
-      await client.call('DOMAIN_UNDEFINE', { dom });
-      await assert.rejects(set('<a/>', CONFIG), code(55));
-    }));
-
-  it('keeps metadata, title and description of a domain', () =>
-    withServer({}, async ({ open, host }) => {
-      const client = await open();
-      const domain = host.require('vm-0001');
-      const dom = { name: domain.name, uuid: domain.uuid, id: domain.id };
-      const element = { dom, type: 2, key: 'x', uri: 'urn:x', flags: 0 };
-      await assert.rejects(client.call('DOMAIN_GET_METADATA', element), code(80));
-      await client.call('DOMAIN_SET_METADATA', { ...element, metadata: '<a><b>1</b></a>' });
-      const { metadata } = await client.call('DOMAIN_GET_METADATA', element);
-      assert.equal(metadata, '<a>\n  <b>1</b>\n</a>');
-      const { xml } = await client.call('DOMAIN_GET_XML_DESC', { dom, flags: 0 });
-      assert.match(xml, /<x:a xmlns:x="urn:x">\s*<x:b>1<\/x:b>/);
-      await client.call('DOMAIN_SET_METADATA', element);
-      await assert.rejects(client.call('DOMAIN_GET_METADATA', element), code(80));
-      await client.call('DOMAIN_SET_METADATA', { dom, type: 1, metadata: 'a title', flags: 0 });
-      assert.equal(
-        (await client.call('DOMAIN_GET_METADATA', { dom, type: 1, flags: 0 })).metadata,
-        'a title',
-      );
-    }));
-
   it('defines, starts paused, stops and undefines on demand', () =>
     withServer({}, async ({ open }) => {
       const client = await open();
@@ -219,57 +165,6 @@ describe('the simulated daemon', () => {
       assert.ok(host.findByName('mine')?.active);
       client.close();
       await until(() => host.findByName('mine') === undefined);
-    }));
-});
-
-describe('streams of the simulated daemon', () => {
-  const ok = 0;
-  const abort = 1;
-
-  async function screenshot({ open, host }: Fixture) {
-    const client = await open();
-    const { name, uuid, id } = host.require('vm-0001');
-    const args = { dom: { name, uuid, id }, screen: 0, flags: 0 };
-    assert.deepEqual(await client.call('DOMAIN_SCREENSHOT', args), { mimeType: 'image/png' });
-    const serial = client.lastSerial;
-    await until(() => client.streams.get(serial)?.parts.at(-1)?.length === 0);
-    return { client, serial, args, stream: client.streams.get(serial)! };
-  }
-
-  it('carry a picture, an empty packet, and the daemon’s word when the client has finished', () =>
-    withServer({}, async (fixture) => {
-      const { client, serial, stream } = await screenshot(fixture);
-      const picture = Buffer.concat(stream.parts);
-      assert.equal(picture.toString('latin1', 0, 8), '\x89PNG\r\n\x1a\n');
-      assert.deepEqual([picture.readUInt32BE(16), picture.readUInt32BE(20)], [320, 200]);
-      assert.equal(stream.confirmed, false);
-      client.endStream('DOMAIN_SCREENSHOT', serial + 1, ok);
-      client.endStream('DOMAIN_SAVE', serial, ok);
-      client.endStream('DOMAIN_SCREENSHOT', serial, ok);
-      await until(() => stream.confirmed);
-      assert.equal(client.streams.size, 1, 'streams that are not open are ignored');
-    }));
-
-  it('end where the client gives them up', () =>
-    withServer({}, async (fixture) => {
-      const { client, serial, stream } = await screenshot(fixture);
-      client.endStream('DOMAIN_SCREENSHOT', serial, abort);
-      await until(() => stream.confirmed);
-    }));
-
-  it('are of the domain’s first screen alone', () =>
-    withServer({}, async (fixture) => {
-      const { client, args } = await screenshot(fixture);
-      await assert.rejects(client.call('DOMAIN_SCREENSHOT', { ...args, screen: 1 }), code(55));
-      const reader = await fixture.open(1);
-      await assert.rejects(reader.call('DOMAIN_SCREENSHOT', args), code(29));
-    }));
-
-  it('cost a client that finishes none its connection', () =>
-    withServer({}, async (fixture) => {
-      const { client, args } = await screenshot(fixture);
-      for (let i = 0; i < 64; i++) client.call('DOMAIN_SCREENSHOT', args).catch(() => undefined);
-      await until(() => client.closed);
     }));
 });
 
