@@ -166,7 +166,7 @@ describe(
       mkdirSync(images);
       chmodSync(images, 0o777);
       writeFileSync(join(folder, 'config.json'), JSON.stringify({ balloonStatsPeriodSec: 0 }));
-      await qemuImg('create', '-q', '-f', 'qcow2', file('base'), '128M');
+      await qemuImg('create', '-q', '-f', 'qcow2', file('base'), '64M');
       await relay.open();
       ends.push(() => relay.dispose());
       await startAgent();
@@ -252,9 +252,9 @@ describe(
     });
 
     it('lose the file that the guest writes to by VM.merge, also when the agent is killed meanwhile', async () => {
-      await write(64, 48);
+      await write(36, 24);
       const written = await digest();
-      await merge(6, file('two'), file('base'), 8);
+      await merge(6, file('two'), file('base'), 4);
       const jobs = await until('progress', blockJobs, (all) => Number(all?.[jobId(6)]?.cur) > 0);
       assert.equal(jobs?.[jobId(6)]?.drive, 'vda');
       await assert.rejects(merge(7, file('two'), file('base')), { code: 52 });
@@ -274,9 +274,9 @@ describe(
     it('grow by VM.diskSizeExtend, which the guest sees, and never shrink', async () => {
       const extend = (newSize: number): Promise<unknown> =>
         events.call('VM.diskSizeExtend', { vmID, driveSpecs: { name: 'vda' }, newSize: String(newSize) });
-      assert.equal(await extend(160 * MIB), String(160 * MIB));
-      await guest.until(`[ $(cat /sys/block/vda/size) = ${(160 * MIB) / 512} ]`);
-      await assert.rejects(extend(128 * MIB), { code: 58 });
+      assert.equal(await extend(96 * MIB), String(96 * MIB));
+      await guest.until(`[ $(cat /sys/block/vda/size) = ${(96 * MIB) / 512} ]`);
+      await assert.rejects(extend(64 * MIB), { code: 58 });
       await assert.rejects(
         events.call('VM.diskSizeExtend', { vmID, driveSpecs: { name: 'vdz' }, newSize: '1' }),
         { code: 13 },
@@ -356,7 +356,7 @@ describe(
     });
 
     it('hold what the guest has written, also after its end', async () => {
-      await write(120, 8);
+      await write(80, 8);
       const [written] = (await digest()).split(' ');
       await events.call('VM.destroy', { vmID });
       assert.match(await qemuImg('check', file('six')), /No errors were found/);
