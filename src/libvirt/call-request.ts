@@ -4,6 +4,7 @@ import { secondsText } from './deadlines.js';
 import type { Download } from './download.js';
 import { errorPayload, LibvirtError } from './errors.js';
 import type { Procedure } from './procedure.js';
+import type { ProcedureName } from './procedures.js';
 import { HEADER_BYTES, PacketStatus, PacketType, PROTOCOL_VERSION, writeHeader } from './wire.js';
 import { XdrReader } from './xdr.js';
 import type { XdrWriter } from './xdr.js';
@@ -65,4 +66,11 @@ export function aborted({ label, signal }: CallRequest): HypervisorError {
 
 export function garbled({ label }: CallRequest): HypervisorError {
   return new HypervisorError('failed', `libvirt's error reply to ${label} is garbled`);
+}
+
+/** Messages name the domain: libvirt's own texts often do not. */
+export function labelOf(name: ProcedureName, args: unknown): string {
+  const about = (args as { readonly dom?: { readonly name: string; readonly uuid: string } } | undefined)
+    ?.dom;
+  return about ? `${name} of ${about.name || about.uuid}` : name;
 }

@@ -11,6 +11,7 @@ import type { CallOptions } from '../domain/hypervisor.js';
 import type { Logger, RateLimiter } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
+import { labelOf } from './call-request.js';
 import { CallWindow } from './call-window.js';
 import { deadlineOf } from './deadlines.js';
 import { Download } from './download.js';
@@ -18,6 +19,7 @@ import type { Downloaded, DownloadOptions } from './download.js';
 import { handshake } from './handshake.js';
 import { defaultKeepalive, Keepalive as KeepaliveTimer } from './keepalive.js';
 import type { KeepaliveSettings } from './keepalive.js';
+import { PacketFaults } from './packet-faults.js';
 import type { PacketPool } from './packet-pool.js';
 import { procedure } from './procedures.js';
 import type { Args, ProcedureName, Result, TypedCall } from './procedures.js';
@@ -67,13 +69,15 @@ export class Connection {
   readonly #window: CallWindow;
   readonly #splitter: PacketSplitter;
   readonly #keepalive: KeepaliveTimer;
+  readonly #faults: PacketFaults;
 
   private constructor(
     readonly request: OpenRequest,
     private readonly socket: Socket,
-    private readonly deps: ConnectionDeps,
+    deps: ConnectionDeps,
     private readonly listener: ConnectionListener,
   ) {
+    this.#faults = new PacketFaults(request.lane, deps);
     this.#splitter = new PacketSplitter(
       (header, packet) => this.#dispatch(header, packet),
       (bytes) => deps.packets?.take(bytes) ?? Buffer.allocUnsafeSlow(bytes),
@@ -191,7 +195,7 @@ export class Connection {
     try {
       return procedure(name).result.read(new XdrReader(packet)) as Result<N>;
     } catch (error) {
-      this.#malformed('reply', `${name}: ${String(error)}`);
+      this.#faults.malformed('reply', `${name}: ${String(error)}`);
       throw new HypervisorError('failed', `libvirt's reply to ${name} is garbled`, { cause: error });
     }
   }
@@ -217,7 +221,7 @@ export class Connection {
       this.#splitter.push(chunk);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.#malformed('framing', error.message);
+      this.#faults.malformed('framing', error.message);
       this.#lose(`framing is lost: ${error.message}`);
     }
   }
@@ -235,29 +239,13 @@ export class Connection {
       return;
     }
     if (header.type !== PacketType.reply && header.type !== PacketType.stream) {
-      this.#unexpected(`type-${header.type}`, header);
+      this.#faults.unexpected(`type-${header.type}`, header);
       return;
     }
     const isReply = header.type === PacketType.reply;
     const fault = isReply ? this.#window.reply(header, packet) : this.#window.stream(header, packet);
-    if (fault === 'undecodable') this.#malformed('error-reply', `procedure ${header.procedure}`);
-    else if (fault) this.#unexpected(fault, header);
-  }
-
-  #unexpected(kind: string, header: PacketHeader): void {
-    const { metrics, limiter, log } = this.deps;
-    metrics.libvirt_unknown_total.inc({ kind });
-    limiter.run(`unknown ${kind}`, (swallowed) =>
-      log.warn({ lane: this.request.lane, kind, header, swallowed }, 'dropped a packet that nobody expects'),
-    );
-  }
-
-  #malformed(kind: string, fault: string): void {
-    const { metrics, limiter, log } = this.deps;
-    metrics.libvirt_malformed_total.inc({ kind });
-    limiter.run(`malformed ${kind}`, (swallowed) =>
-      log.warn({ lane: this.request.lane, kind, fault, swallowed }, 'libvirt sent what cannot be decoded'),
-    );
+    if (fault === 'undecodable') this.#faults.malformed('error-reply', `procedure ${header.procedure}`);
+    else if (fault) this.#faults.unexpected(fault, header);
   }
 
   #lose(reason: string): void {
@@ -285,11 +273,4 @@ export class Connection {
   #gone(reason: string): HypervisorError {
     return new HypervisorError('unavailable', `no connection to libvirt at ${this.request.path}: ${reason}`);
   }
-}
-
-/** Messages name the domain: libvirt's own texts often do not. */
-function labelOf(name: ProcedureName, args: unknown): string {
-  const about = (args as { readonly dom?: { readonly name: string; readonly uuid: string } } | undefined)
-    ?.dom;
-  return about ? `${name} of ${about.name || about.uuid}` : name;
 }

@@ -60,6 +60,11 @@ export function isCode(error: unknown, ...codes: readonly number[]): error is Li
   return error instanceof LibvirtError && codes.includes(error.code);
 }
 
+/** Drivers refuse flags that they do not know, and procedures that need one. */
+export function refusesFlags(error: unknown): boolean {
+  return isCode(error, ErrorCode.invalidArg);
+}
+
 /**
  * Of calls that need the guest agent: that none is configured has libvirt's code for an argument that is not
  * supported, with which it means nothing else in these calls.

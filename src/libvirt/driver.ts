@@ -41,11 +41,13 @@ import type { Logger } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
 import type { WorkerPool } from '../util/workers.js';
+import { cpuBandwidth } from './cpu-bandwidth.js';
+import type { CpuBandwidth } from './cpu-bandwidth.js';
 import { cpuTime } from './cpu-time.js';
 import { describeMany } from './describe-many.js';
 import { deviceCalls } from './device-calls.js';
 import { diskCalls } from './disk-calls.js';
-import { DomainCalls, isCode } from './domain-calls.js';
+import { DomainCalls, refusesFlags } from './domain-calls.js';
 import { DomainHandles } from './domain-handles.js';
 import { DomainList } from './domain-list.js';
 import { parseDomainXml } from './domain-xml.js';
@@ -61,7 +63,6 @@ import {
   stateName,
   UndefineFlag,
 } from './enumerations.js';
-import { ErrorCode } from './errors.js';
 import { EventLane } from './event-lane.js';
 import { readHostInfo } from './host-info.js';
 import { guestCalls } from './guest-calls.js';
@@ -73,8 +74,6 @@ import { powerCalls } from './power-calls.js';
 import { saveCalls } from './save-calls.js';
 import { StatsSource } from './stats-source.js';
 import { tuningCalls } from './tuning-calls.js';
-import { paramRecord } from './typed-params.js';
-import type { TypedParam } from './typed-params.js';
 import type { LibvirtTarget } from './uri.js';
 
 export interface LibvirtHypervisorDeps {
@@ -87,7 +86,6 @@ export interface LibvirtHypervisorDeps {
 }
 
 const MAX_DISK_ERRORS = 256;
-const MAX_SCHEDULER_PARAMS = 16;
 
 export class LibvirtHypervisor implements Hypervisor {
   readonly #handles = new DomainHandles();
@@ -185,16 +183,8 @@ export class LibvirtHypervisor implements Hypervisor {
     return nameOf(jobOperations, Number(operation));
   }
 
-  async scheduler(
-    id: VmId,
-    options?: CallOptions,
-  ): Promise<{ readonly vcpuQuota?: number; readonly vcpuPeriod?: number }> {
-    const { params } = await this.#schedulerParams(id, options).catch(noParamsIfUnsupported);
-    const { vcpu_quota: vcpuQuota, vcpu_period: vcpuPeriod } = paramRecord(params);
-    return {
-      ...(typeof vcpuQuota === 'number' && { vcpuQuota }),
-      ...(typeof vcpuPeriod === 'number' && { vcpuPeriod }),
-    };
+  scheduler(id: VmId, options?: CallOptions): Promise<CpuBandwidth> {
+    return cpuBandwidth(this.#lanes.free.call, this.#on(id).dom, options);
   }
 
   stats(request: StatsRequest, options?: CallOptions): Promise<StatsBatch> {
@@ -261,20 +251,6 @@ export class LibvirtHypervisor implements Hypervisor {
     return readHostInfo(this.#lanes.priority.call, this.#lanes.verbs.call, options);
   }
 
-  /** libvirt's test driver refuses a flag that its own daemon adds to the newer call. */
-  async #schedulerParams(
-    id: VmId,
-    options?: CallOptions,
-  ): Promise<{ readonly params: readonly TypedParam[] }> {
-    const request = { ...this.#on(id), nparams: MAX_SCHEDULER_PARAMS };
-    try {
-      return await this.#lanes.free.call('DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS', request, options);
-    } catch (error) {
-      if (!refusesFlags(error)) throw error;
-      return this.#lanes.free.call('DOMAIN_GET_SCHEDULER_PARAMETERS', request, options);
-    }
-  }
-
   async #xml(id: VmId, options?: CallOptions): Promise<string> {
     const { xml } = await this.#lanes.free.call('DOMAIN_GET_XML_DESC', this.#on(id), options);
     return xml;
@@ -287,14 +263,4 @@ export class LibvirtHypervisor implements Hypervisor {
 
 function refOf({ uuid, name, id }: DomainHandle): DomainRef {
   return { id: uuid, name, active: id !== -1 };
-}
-
-function refusesFlags(error: unknown): boolean {
-  return isCode(error, ErrorCode.invalidArg);
-}
-
-/** Session daemons have no control groups, hence no CPU bandwidth to tell. */
-function noParamsIfUnsupported(error: unknown): { readonly params: readonly TypedParam[] } {
-  if (error instanceof HypervisorError && error.kind === 'unsupported') return { params: [] };
-  throw error;
 }

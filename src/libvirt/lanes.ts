@@ -25,8 +25,9 @@
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions } from '../domain/hypervisor.js';
+import { awaitConnection } from './await-connection.js';
 import type { Connection, ConnectionDeps, ConnectionListener } from './connection.js';
-import { deadlineOf, secondsText } from './deadlines.js';
+import { deadlineOf } from './deadlines.js';
 import { dial } from './dial.js';
 import type { Downloaded, DownloadOptions } from './download.js';
 import type { Args, ProcedureName, Result, TypedCall } from './procedures.js';
@@ -150,7 +151,8 @@ export class Lane {
     const startedMs = this.deps.clock.nowMs();
     const left = (): number => deadlineMs - (this.deps.clock.nowMs() - startedMs);
     for (;;) {
-      await this.#bounded(this.#connect(), left(), options?.signal);
+      const bounds = { clock: this.deps.clock, deadlineMs: left(), signal: options?.signal };
+      await awaitConnection(this.#connect(), bounds);
       const connection = this.#pick(name);
       if (connection) return make(connection, { ...options, deadlineMs: left() });
     }
@@ -198,24 +200,6 @@ export class Lane {
         'calls to libvirt hang; taking a fresh connection for the others',
       ),
     );
-  }
-
-  #bounded(attempt: Promise<Connection>, deadlineMs: number, signal?: AbortSignal): Promise<Connection> {
-    return new Promise((resolve, reject) => {
-      const giveUp = (kind: 'unavailable' | 'aborted', message: string): void => {
-        reject(new HypervisorError(kind, `${message} while libvirt was being connected`));
-      };
-      const onAbort = (): void => giveUp('aborted', 'the caller gave up');
-      if (signal?.aborted) onAbort();
-      signal?.addEventListener('abort', onAbort, { once: true });
-      const cancel = Number.isFinite(deadlineMs)
-        ? this.deps.clock.after(deadlineMs, () => giveUp('unavailable', `${secondsText(deadlineMs)} passed`))
-        : undefined;
-      void attempt.then(resolve, reject).finally(() => {
-        cancel?.();
-        signal?.removeEventListener('abort', onAbort);
-      });
-    });
   }
 
   #connect(): Promise<Connection> {
