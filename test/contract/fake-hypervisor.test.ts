@@ -1,6 +1,6 @@
 /** The contract of the hypervisor port on the fake of unit tests. */
-import { AGENT_CHANNEL, contractXml, qemuTraits } from '../support/contract-bench.js';
-import type { Subject } from '../support/contract-bench.js';
+import { AGENT_CHANNEL, contractXml, qemuTraits } from '../support/contract-subject.js';
+import type { Subject } from '../support/contract-subject.js';
 import type { FakeAgent } from '../support/fake-guest.js';
 import { FakeHypervisor } from '../support/fake-hypervisor.js';
 import { hypervisorContract } from '../support/hypervisor-contract.js';

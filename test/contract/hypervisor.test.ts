@@ -11,8 +11,8 @@ import { SimulatorServer } from '../../src/simulator/simulator-server.js';
 import { silentLogger } from '../../src/util/log.js';
 import { createMetrics } from '../../src/util/metrics.js';
 import { systemClock } from '../../src/util/time.js';
-import { AGENT_CHANNEL, contractXml, qemuTraits } from '../support/contract-bench.js';
-import type { Subject } from '../support/contract-bench.js';
+import { AGENT_CHANNEL, contractXml, qemuTraits } from '../support/contract-subject.js';
+import type { Subject } from '../support/contract-subject.js';
 import { hypervisorContract } from '../support/hypervisor-contract.js';
 
 /** The reply of a call that causes events is here by then. */

@@ -7,8 +7,10 @@ import { it } from 'node:test';
 import { HypervisorError } from '../../src/domain/hypervisor.js';
 import type { CallOptions, Hypervisor } from '../../src/domain/hypervisor.js';
 import { StatsGroup } from '../../src/domain/stats.js';
-import { rejectsWith, unknownId } from './contract-bench.js';
-import type { Bench, HypervisorTraits } from './contract-bench.js';
+import { rejectsWith } from './contract-bench.js';
+import { unknownId } from './contract-subject.js';
+import type { Bench } from './contract-bench.js';
+import type { HypervisorTraits } from './contract-subject.js';
 import { domainCalls } from './contract-reading.js';
 
 type HostCall = (hypervisor: Hypervisor, options?: CallOptions) => Promise<unknown>;

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { VmId } from '../../src/domain/ids.js';
-import { rejectsWith, unknownId } from './contract-bench.js';
+import { rejectsWith } from './contract-bench.js';
+import { unknownId } from './contract-subject.js';
 import type { Bench } from './contract-bench.js';
 
 const MIB = 2 ** 20;

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { GuestCalls } from '../../src/domain/hypervisor-verbs.js';
 import type { VmId } from '../../src/domain/ids.js';
-import { AGENT_CHANNEL, rejectsWith, unknownId } from './contract-bench.js';
+import { rejectsWith } from './contract-bench.js';
+import { AGENT_CHANNEL, unknownId } from './contract-subject.js';
 import type { Bench } from './contract-bench.js';
 
 const calls: Readonly<Record<string, (guest: GuestCalls, id: VmId) => Promise<unknown>>> = {

@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { rejectsWith } from './contract-bench.js';
-import type { Bench, HypervisorTraits } from './contract-bench.js';
+import type { Bench } from './contract-bench.js';
+import type { HypervisorTraits } from './contract-subject.js';
 
 const off = { state: 'shutoff', reason: 'unknown' } as const;
 const destroyed = { state: 'shutoff', reason: 'destroyed' } as const;

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { parseXmlTree } from '../../src/util/xml-tree.js';
 import type { XmlElement } from '../../src/util/xml-tree.js';
-import { rejectsWith, unknownId } from './contract-bench.js';
+import { rejectsWith } from './contract-bench.js';
+import { unknownId } from './contract-subject.js';
 import type { Bench } from './contract-bench.js';
 
 const uri = 'http://example.org/contract/1.0';

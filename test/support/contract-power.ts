@@ -1,7 +1,8 @@
 /** The contract of power buttons. The guests of the suite have no system that would react to one. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { AGENT_CHANNEL, rejectsWith, unknownId } from './contract-bench.js';
+import { rejectsWith } from './contract-bench.js';
+import { AGENT_CHANNEL, unknownId } from './contract-subject.js';
 import type { Bench } from './contract-bench.js';
 
 const running = { state: 'running', reason: 'booted' };

@@ -6,8 +6,10 @@ import { it } from 'node:test';
 import { HypervisorError } from '../../src/domain/hypervisor.js';
 import type { CallOptions, Hypervisor } from '../../src/domain/hypervisor.js';
 import type { VmId } from '../../src/domain/ids.js';
-import { rejectsWith, unknownId } from './contract-bench.js';
-import type { Bench, HypervisorTraits } from './contract-bench.js';
+import { rejectsWith } from './contract-bench.js';
+import { unknownId } from './contract-subject.js';
+import type { Bench } from './contract-bench.js';
+import type { HypervisorTraits } from './contract-subject.js';
 
 type DomainCall = (hypervisor: Hypervisor, id: VmId, options?: CallOptions) => Promise<unknown>;
 

@@ -1,7 +1,8 @@
 /** The contract of memory to and from files. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { rejectsWith, unknownId } from './contract-bench.js';
+import { rejectsWith } from './contract-bench.js';
+import { unknownId } from './contract-subject.js';
 import type { Bench } from './contract-bench.js';
 
 const saved = { state: 'shutoff', reason: 'saved' };

@@ -15,8 +15,9 @@ import {
   StatsGroup,
 } from '../../src/domain/stats.js';
 import type { StatsBatch } from '../../src/domain/stats.js';
-import { unknownId } from './contract-bench.js';
-import type { Bench, HypervisorTraits } from './contract-bench.js';
+import { unknownId } from './contract-subject.js';
+import type { Bench } from './contract-bench.js';
+import type { HypervisorTraits } from './contract-subject.js';
 
 const ALL = Object.values(StatsGroup).reduce((all, bit) => all | bit, 0);
 const RUNNING = 1;

@@ -1,7 +1,8 @@
 /** The contract of CPU bandwidth and disk limits. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { rejectsWith, unknownId } from './contract-bench.js';
+import { rejectsWith } from './contract-bench.js';
+import { unknownId } from './contract-subject.js';
 import type { Bench } from './contract-bench.js';
 
 export function tuningContract(started: () => Promise<Bench>): void {

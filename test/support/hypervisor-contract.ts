@@ -7,7 +7,7 @@
  */
 import { afterEach, beforeEach, describe } from 'node:test';
 import { Bench } from './contract-bench.js';
-import type { Group, HypervisorTraits, Subject } from './contract-bench.js';
+import type { Group, HypervisorTraits, Subject } from './contract-subject.js';
 import { connectionContract } from './contract-connection.js';
 import { devicesContract } from './contract-devices.js';
 import { disksContract } from './contract-disks.js';
