@@ -12,8 +12,10 @@ import { requireImage } from './image-file.js';
 import { aliasesOf, diskAlias, otherAlias } from './live-config.js';
 import { attributeAt, printXml } from './xml-text.js';
 
-/** What a running domain's host gives a new device. */
+/** What a new device gets from a running domain and its host. */
 export interface LiveNames {
+  /** Seconds that the domain has run. */
+  readonly sinceSec: number;
   readonly newTap: () => string;
   readonly nextNode: () => number;
 }
@@ -76,19 +78,25 @@ function requireNewTarget(config: DomainConfig, disk: DiskConfig, live: boolean)
   );
 }
 
-function named(config: DomainConfig, device: Device, { newTap, nextNode }: LiveNames): Device {
+function named(config: DomainConfig, device: Device, { newTap, nextNode, sinceSec }: LiveNames): Device {
   if (device.kind === 'disk') {
     const { disk } = device;
     requireImage(disk.path);
     const index = nextNode();
     const backing = disk.backing.map((image) => ({ ...image, index: nextNode() }));
-    return { kind: 'disk', disk: { ...disk, index, backing, alias: disk.alias ?? diskAlias(disk) } };
+    return {
+      kind: 'disk',
+      disk: { ...disk, index, backing, sinceSec, alias: disk.alias ?? diskAlias(disk) },
+    };
   }
   const element = device.kind === 'nic' ? device.nic.base : device.other.base;
   const next = element && otherAlias(element, aliasesOf(config));
   if (device.kind === 'nic') {
     const alias = device.nic.alias ?? next;
-    return { kind: 'nic', nic: { ...device.nic, ...(alias !== undefined && { alias }), tap: newTap() } };
+    return {
+      kind: 'nic',
+      nic: { ...device.nic, ...(alias !== undefined && { alias }), tap: newTap(), sinceSec },
+    };
   }
   const alias = device.other.alias ?? next;
   return { kind: 'other', other: { ...device.other, ...(alias !== undefined && { alias }) } };

@@ -31,6 +31,8 @@ export interface DiskConfig {
   readonly backing: readonly ImageConfig[];
   /** Node number of the image on top, in a running QEMU. */
   readonly index?: number;
+  /** Seconds that the domain had run when it was plugged in; absent: it was there from the start. */
+  readonly sinceSec?: number;
   readonly limits?: DiskLimits;
   readonly serial?: string;
   /** The user's own (`ua-...`), or libvirt's choice in a running domain. */
@@ -47,6 +49,8 @@ export interface NicConfig {
   readonly model: string;
   /** Host tap, in a running domain. */
   readonly tap?: string;
+  /** As of a disk. */
+  readonly sinceSec?: number;
   readonly alias?: string;
   readonly address?: XmlNodeElement;
   readonly base?: XmlNodeElement;
@@ -76,6 +80,8 @@ export interface DomainConfig {
   readonly currentMemoryKiB: number;
   readonly vcpus: number;
   readonly maxVcpus: number;
+  /** vCPUs that a running domain was started with; those that came later idle. */
+  readonly bootVcpus?: number;
   /** What becomes of a guest that reboots, or crashes: 'destroy', 'restart', 'preserve' ... */
   readonly onReboot: string;
   readonly onCrash: string;

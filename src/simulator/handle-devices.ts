@@ -30,7 +30,11 @@ export const deviceHandlers = {
     requireDeviceElement(element);
     return call.withChange(domain, () => {
       let alias: string | undefined;
-      const names = { newTap: () => call.host.newTap(), nextNode: () => domain.nextNode() };
+      const names = {
+        newTap: () => call.host.newTap(),
+        nextNode: () => domain.nextNode(),
+        sinceSec: domain.activeSec,
+      };
       const where = affected(domain, flags);
       changeConfig(domain, where, (config, live) => {
         const attached = attachDevice(config, element, live ? names : undefined);

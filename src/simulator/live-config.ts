@@ -96,7 +96,8 @@ export function startedConfig(definition: DomainConfig, newTap: () => string): D
     alias: nic.alias ?? `net${number}`,
     tap: newTap(),
   }));
-  return { ...definition, disks: numbered.reverse(), nics, others: nameOthers(definition.others) };
+  const { vcpus: bootVcpus, others } = definition;
+  return { ...definition, bootVcpus, disks: numbered.reverse(), nics, others: nameOthers(others) };
 }
 
 /** The highest node number in use. */

@@ -13,7 +13,7 @@ import { HEADER_BYTES } from '../libvirt/wire.js';
 import { MAX_STRING_BYTES } from '../libvirt/xdr-codecs.js';
 import { XdrWriter } from '../libvirt/xdr.js';
 import type { SimulatedDomain } from './domain.js';
-import type { StatsField } from './stats-fields.js';
+import type { StatsField } from './stats-field.js';
 
 const TWO_32 = 0x1_0000_0000;
 /** Encoded name, type and number take less: names have at most 79 bytes. */
@@ -22,13 +22,17 @@ const FIELD_BYTES = 96;
 const TEXT_BYTES = 256;
 const WIDE = new Set(['llong', 'ullong']);
 
-/** A run of encoded fields up to a string, which follows it, or to the end. */
+/**
+ * A run of encoded fields up to a string, which follows it, or to the end. A device's counters come after its name, so
+ * that a part has those of one device at most.
+ */
 interface Part {
   readonly bytes: Buffer;
   readonly view: DataView;
   readonly offsets: Int32Array;
   readonly perSec: Float64Array;
   readonly factors: Uint8Array;
+  readonly sinceSec: ((domain: SimulatedDomain) => number) | undefined;
   readonly gauges: readonly Gauge[];
   readonly text: ((domain: SimulatedDomain) => string) | undefined;
 }
@@ -57,7 +61,7 @@ export class RecordTemplate {
     writer.u32(this.#count);
     const activeSec = domain.activeSec;
     for (const part of this.#parts) {
-      patchCounters(part, domain.factors, activeSec);
+      patchCounters(part, domain.factors, activeSec - (part.sinceSec?.(domain) ?? 0));
       for (const gauge of part.gauges) patchGauge(part.view, gauge, domain);
       writer.fixed(part.bytes);
       if (part.text) writer.string(part.text(domain), MAX_STRING_BYTES);
@@ -101,13 +105,17 @@ function makePart(fields: readonly StatsField[]): Part {
   const counters: { offset: number; perSec: number; factor: number }[] = [];
   const gauges: Gauge[] = [];
   let text: Part['text'];
+  let sinceSec: Part['sinceSec'];
   for (const { name, type, source } of fields) {
     typedParam.write(writer, zeroParam(name, type));
     const wide = WIDE.has(type);
     const offset = writer.bodyLength - (wide ? 8 : 4);
-    if (source.kind === 'counter') counters.push({ offset, ...source });
-    else if (source.kind === 'gauge') gauges.push({ offset, wide, read: source.read });
-    else text = source.read;
+    if (source.kind === 'counter') {
+      counters.push({ offset, ...source });
+      sinceSec = source.sinceSec;
+    }
+    if (source.kind === 'gauge') gauges.push({ offset, wide, read: source.read });
+    if (source.kind === 'text') text = source.read;
   }
   const end = writer.bodyLength - (text ? 4 : 0); // the string itself is written by write()
   const header = { program: 0, version: 0, procedure: 0, type: 0, serial: 0, status: 0 };
@@ -118,6 +126,7 @@ function makePart(fields: readonly StatsField[]): Part {
     offsets: Int32Array.from(counters, ({ offset }) => offset),
     perSec: Float64Array.from(counters, ({ perSec }) => perSec),
     factors: Uint8Array.from(counters, ({ factor }) => factor),
+    sinceSec,
     gauges,
     text,
   };

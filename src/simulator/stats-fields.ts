@@ -2,41 +2,33 @@
  * The table of bulk statistics: which fields a domain of a given shape has, in libvirt 9.0's order and
  * types, and where each value comes from.
  *
- * Counters are `rate x factor x seconds run`: nothing is stored or ticked. `monitor` marks what libvirt
- * must ask QEMU for, `inactive` what it also tells of a domain that does not run (reference: recordings of
- * libvirt 9.0 with QEMU 7.2 on KVM).
+ * Counters are `rate x factor x seconds run`, those of a device that was plugged in since then: nothing is stored or
+ * ticked. `monitor` marks what libvirt must ask QEMU for, `inactive` what it also tells of a domain that does not run
+ * (reference: recordings of libvirt 9.0 with QEMU 7.2 on KVM).
  */
 import { StatsGroup } from '../domain/stats.js';
-import type { TypedParamType } from '../libvirt/typed-params.js';
+import { diskIndex } from './domain-config.js';
 import { Factor } from './domain.js';
 import type { SimulatedDomain } from './domain.js';
+import { diskFields, nicFields } from './stats-device-fields.js';
+import { always, counter, field, fromMonitor, gauge } from './stats-field.js';
+import type { Marks, StatsField } from './stats-field.js';
 import { kvmVcpuCounters, kvmVmCounters } from './kvm-counters.js';
 
 /** Groups that the agent's own StatsGroup does not name. */
 export const ExtraGroup = { perf: 64, iothread: 128, memory: 256, dirtyRate: 512, vm: 1024 } as const;
 export const ALL_GROUPS = 2047;
 
-export type Source =
-  | { readonly kind: 'counter'; readonly perSec: number; readonly factor: number }
-  | { readonly kind: 'gauge'; readonly read: (domain: SimulatedDomain) => number }
-  | { readonly kind: 'text'; readonly read: (domain: SimulatedDomain) => string };
-
-export interface StatsField {
-  readonly name: string;
-  readonly group: number;
-  readonly type: TypedParamType;
-  readonly source: Source;
-  /** Only QEMU's monitor knows it. */
-  readonly monitor: boolean;
-  /** Told of inactive domains too. */
-  readonly inactive: boolean;
-}
-
 /** What the set of fields depends on. */
 export interface Shape {
   readonly vcpus: number;
-  /** Of each disk: whether it has a medium. */
-  readonly disks: readonly boolean[];
+  /** Those that do the domain's work. */
+  readonly busyVcpus: number;
+  readonly disks: readonly {
+    /** Of the target's name: how busy the disk is, wherever it stands among the others. */
+    readonly rank: number;
+    readonly medium: boolean;
+  }[];
   readonly nics: number;
   /** Whether the balloon driver reports guest memory. */
   readonly guestMemory: boolean;
@@ -46,7 +38,8 @@ export function shapeOf(domain: SimulatedDomain): Shape {
   const { config } = domain;
   return {
     vcpus: config.vcpus,
-    disks: config.disks.map((disk) => disk.path !== ''),
+    busyVcpus: config.bootVcpus ?? config.vcpus,
+    disks: config.disks.map(({ target, path }) => ({ rank: diskIndex(target), medium: path !== '' })),
     nics: config.nics.length,
     guestMemory: (config.balloonPeriodSec ?? 0) > 0,
   };
@@ -55,49 +48,18 @@ export function shapeOf(domain: SimulatedDomain): Shape {
 export function fieldsOf(shape: Shape): StatsField[] {
   return [
     ...stateFields,
-    ...cpuFields(shape.vcpus),
+    ...cpuFields(shape.busyVcpus),
     ...(shape.guestMemory ? balloonFields : balloonFields.filter((field) => !guestOnly.has(field.name))),
-    ...vcpuFields(shape.vcpus),
+    ...vcpuFields(shape),
     gauge('net.count', StatsGroup.interface, 'uint', () => shape.nics),
     ...Array.from({ length: shape.nics }, (_, nic) => nicFields(nic)).flat(),
     gauge('block.count', StatsGroup.block, 'uint', () => shape.disks.length, { inactive: true }),
-    ...shape.disks.flatMap((medium, disk) => diskFields(disk, medium)),
+    ...shape.disks.flatMap(({ rank, medium }, disk) => diskFields(disk, rank, medium)),
     ...dirtyRateFields,
     ...kvmVmCounters.map(([name, total]) =>
       gauge(`vm.${name}`, ExtraGroup.vm, 'ullong', () => total, fromMonitor),
     ),
   ];
-}
-
-interface Marks {
-  readonly monitor?: boolean;
-  readonly inactive?: boolean;
-}
-const fromMonitor: Marks = { monitor: true };
-const always: Marks = { inactive: true };
-
-function field(
-  name: string,
-  group: number,
-  type: TypedParamType,
-  source: Source,
-  marks: Marks = {},
-): StatsField {
-  return { name, group, type, source, monitor: marks.monitor ?? false, inactive: marks.inactive ?? false };
-}
-
-function gauge(
-  name: string,
-  group: number,
-  type: TypedParamType,
-  read: (domain: SimulatedDomain) => number,
-  marks?: Marks,
-): StatsField {
-  return field(name, group, type, { kind: 'gauge', read }, marks);
-}
-
-function counter(name: string, group: number, perSec: number, factor: number, marks?: Marks): StatsField {
-  return field(name, group, 'ullong', { kind: 'counter', perSec, factor }, marks);
 }
 
 const stateFields = [
@@ -166,14 +128,14 @@ function balloonUpdatedAtSec(domain: SimulatedDomain): number {
   return periodSec > 0 ? Math.floor(domain.guestWallSec / periodSec) * periodSec : 0;
 }
 
-function vcpuFields(vcpus: number): StatsField[] {
+function vcpuFields({ vcpus, busyVcpus }: Shape): StatsField[] {
   const fields = [
     gauge('vcpu.current', StatsGroup.vcpu, 'uint', (domain) => domain.config.vcpus, always),
     gauge('vcpu.maximum', StatsGroup.vcpu, 'uint', (domain) => domain.config.maxVcpus, always),
   ];
   for (let vcpu = 0; vcpu < vcpus; vcpu++) {
     // The first vCPU works most; together they make the domain's load.
-    const share = (2 * (vcpus - vcpu)) / (vcpus + 1);
+    const share = (2 * Math.max(0, busyVcpus - vcpu)) / (busyVcpus + 1);
     const count = (name: string, perSec: number, factor: number = Factor.cpu, marks?: Marks) =>
       counter(`vcpu.${vcpu}.${name}`, StatsGroup.vcpu, perSec * share, factor, marks);
     fields.push(
@@ -189,68 +151,6 @@ function vcpuFields(vcpus: number): StatsField[] {
     );
   }
   return fields;
-}
-
-function nicFields(nic: number): StatsField[] {
-  const count = (name: string, perSec: number) =>
-    counter(`net.${nic}.${name}`, StatsGroup.interface, perSec, Factor.net);
-  const name: Source = { kind: 'text', read: ({ config }) => config.nics[nic]?.tap ?? '' };
-  return [
-    field(`net.${nic}.name`, StatsGroup.interface, 'string', name),
-    count('rx.bytes', 24_000),
-    count('rx.pkts', 40),
-    count('rx.errs', 0),
-    count('rx.drop', 0.001),
-    count('tx.bytes', 9000),
-    count('tx.pkts', 32),
-    count('tx.errs', 0),
-    count('tx.drop', 0),
-  ];
-}
-
-/** Bytes of the image that are in use: a third at first, growing with what is written, never over the capacity. */
-function usedBytes(domain: SimulatedDomain, disk: number): number {
-  const capacity = domain.config.disks[disk]?.capacityBytes ?? 0;
-  const written = Math.floor(domain.activeSec * 64 * domain.factors[Factor.disk]!) * 4096;
-  return Math.min(capacity, Math.floor(capacity / 3 / 65_536) * 65_536 + written);
-}
-
-function diskFields(disk: number, medium: boolean): StatsField[] {
-  const named = (name: string, read: (domain: SimulatedDomain) => string, marks: Marks = always) =>
-    field(`block.${disk}.${name}`, StatsGroup.block, 'string', { kind: 'text', read }, marks);
-  const count = (name: string, perSec: number) =>
-    counter(`block.${disk}.${name}`, StatsGroup.block, perSec / (disk + 1), Factor.disk, fromMonitor);
-  const size = (name: string, read: (domain: SimulatedDomain) => number) =>
-    gauge(`block.${disk}.${name}`, StatsGroup.block, 'ullong', read, { monitor: true, inactive: true });
-  const fields = [
-    named('name', (domain) => domain.config.disks[disk]?.target ?? ''),
-    ...(medium
-      ? [
-          named('path', (domain) => domain.config.disks[disk]?.path ?? ''),
-          gauge(
-            `block.${disk}.backingIndex`,
-            StatsGroup.block,
-            'uint',
-            (d) => d.config.disks[disk]?.index ?? 0,
-          ),
-        ]
-      : []),
-    count('rd.reqs', 12),
-    count('rd.bytes', 196_608),
-    count('rd.times', 4.1e6),
-    count('wr.reqs', 18),
-    count('wr.bytes', 147_456),
-    count('wr.times', 1.3e7),
-    count('fl.reqs', 1.5),
-    count('fl.times', 6.5e6),
-  ];
-  if (!medium) return fields;
-  return [
-    ...fields,
-    size('allocation', (domain) => usedBytes(domain, disk)),
-    size('capacity', (domain) => domain.config.disks[disk]?.capacityBytes ?? 0),
-    size('physical', (domain) => usedBytes(domain, disk) + 204_800),
-  ];
 }
 
 const dirtyRateFields = [

@@ -6,7 +6,7 @@ import type { DomainConfig } from './domain-config.js';
 import type { SimulatedDomain } from './domain.js';
 import { RecordTemplate } from './record-template.js';
 import { fieldsOf, shapeOf } from './stats-fields.js';
-import type { StatsField } from './stats-fields.js';
+import type { StatsField } from './stats-field.js';
 
 /** full: the monitor answers; partial: it was skipped; inactive: there is none. */
 export type RecordMode = 'full' | 'partial' | 'inactive';
@@ -39,7 +39,8 @@ export class StatsTable {
     const source = this.#byName.get(name)?.source;
     if (!source || source.kind === 'text') return 0;
     if (source.kind === 'gauge') return source.read(domain);
-    return Math.floor(source.perSec * domain.factors[source.factor]! * domain.activeSec);
+    const seconds = domain.activeSec - (source.sinceSec?.(domain) ?? 0);
+    return Math.floor(source.perSec * domain.factors[source.factor]! * seconds);
   }
 }
 

@@ -114,6 +114,43 @@ describe('attaching a device', () => {
     }));
 });
 
+describe('statistics of devices that come and go', () => {
+  it('start at zero, and leave those of the others alone', () =>
+    onDomain({}, async (on) => {
+      const counters = async () => {
+        const groups = StatsGroup.block | StatsGroup.interface;
+        const ask = { doms: [on.dom], stats: groups, flags: 0 };
+        const { records } = await on.client.call('CONNECT_GET_ALL_DOMAIN_STATS', ask);
+        const fields = new Map(records[0]!.params.map(({ field, value }) => [field, value]));
+        const of = (group: string, bytes: string) =>
+          Array.from({ length: Number(fields.get(`${group}.count`)) }, (_, index) => [
+            String(fields.get(`${group}.${index}.name`)),
+            Number(fields.get(`${group}.${index}.${bytes}`)),
+          ]);
+        return Object.fromEntries([...of('block', 'wr.bytes'), ...of('net', 'rx.bytes')]) as Record<
+          string,
+          number
+        >;
+      };
+      await attach(on, disk('vdc'));
+      await attach(on, nic('52:54:00:00:00:99'));
+      const before = await counters();
+      const [first = '', second = ''] = on.domain.taps;
+      assert.deepEqual([before['vdc'], before[second]], [0, 0]);
+      assert.ok(before['vdb']! > 1e6 && before[first]! > 1e6);
+      await on.clock.advance(10_000);
+      const later = await counters();
+      assert.ok(later['vdc']! > 0 && later[second]! > 0);
+      const grown = later[first]! - before[first]!;
+      assert.ok(Math.abs(later[second]! - grown) <= 1, 'NICs are alike');
+      await on.passing(detach(on, disk('vda')));
+      const { vda, vdb, vdc } = await counters();
+      assert.equal(vda, undefined);
+      assert.ok(vdb! - later['vdb']! < 1e6 && vdb! >= later['vdb']!);
+      assert.ok(vdc! - later['vdc']! < 1e6 && vdc! >= later['vdc']!);
+    }));
+});
+
 describe('detaching a device', () => {
   it('replies when the guest has let go, and takes it from the definition', () =>
     onDomain({}, async (on) => {

@@ -191,7 +191,11 @@ describe('vCPUs and memory of a simulated domain', () => {
       const set = (vcpus: number, flags: number) =>
         client.call('DOMAIN_SET_VCPUS_FLAGS', { dom, vcpus, flags });
       const get = async (flags: number) => (await client.call('DOMAIN_GET_VCPUS_FLAGS', { dom, flags })).num;
+      await on.clock.advance(60_000);
+      const cpuTime = () => host.stats.of(domain).value(domain, 'cpu.time');
+      const before = cpuTime();
       await set(3, LIVE);
+      assert.equal(cpuTime(), before, 'no counter jumps');
       assert.deepEqual([await get(LIVE), await get(CONFIG), await get(LIVE | MAXIMUM)], [3, 1, 4]);
       assert.match(on.xml(), /<vcpu placement='static' current='3'>4<\/vcpu>/);
       assert.equal(host.stats.of(domain).has('vcpu.2.time'), true);
