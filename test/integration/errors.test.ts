@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, it } from 'node:test';
@@ -22,11 +22,13 @@ import { VmEvents } from '../support/vm-events.js';
 
 const PREFIX = 'vdsm-agent-errors-';
 const vmID = '1f3e0000-0000-4000-8000-0000000000e1';
-const folder = mkdtempSync('/var/tmp/vdsm-agent-errors-');
+const folder = `/var/tmp/vdsm-agent-errors-${process.pid}`;
 const full = join(folder, 'full');
 const diskPath = join(full, 'disk.qcow2');
 const nbdSocket = join(folder, 'nbd.sock');
 const image = guestImage(guestImageFolder);
+/** An emulated guest boots in seconds, but not on a machine that others keep busy. */
+const BOOT_LIMIT_MS = 180_000;
 
 /** Value for `skip`: file systems are mounted here, which takes root. */
 function skipWithoutMounts(): string | false {
@@ -69,25 +71,34 @@ const skip =
   skipWithoutMounts() ||
   (image === undefined && !libvirtRequired ? 'no kernel for a guest on this machine' : false);
 
-describe('I/O errors of a guest on real QEMU', { skip, timeout: 180_000 }, () => {
+describe('I/O errors of a guest on real QEMU', { skip, timeout: 400_000 }, () => {
   let agent: AgentProcess;
   let events: VmEvents;
   let guest: GuestConsole;
-  let failingDisk: ChildProcess | undefined;
+  /** What was begun, to be ended the other way round. */
+  const undo: (() => unknown)[] = [];
 
   before(async () => {
     await removeDomains(PREFIX);
-    for (const each of [full, join(folder, 'qemu')]) mkdirSync(each);
+    undo.push(() => rmSync(folder, { recursive: true, force: true }));
+    for (const each of [full, join(folder, 'qemu')]) mkdirSync(each, { recursive: true });
     run('mount', '-t', 'tmpfs', '-o', 'size=1m', PREFIX, full);
+    undo.push(() => run('umount', full));
     for (const each of [folder, full, join(folder, 'qemu')]) chmodSync(each, 0o777);
     run('qemu-img', 'create', '-q', '-f', 'qcow2', diskPath, '64M');
-    failingDisk = await startFailingDisk();
+    const failingDisk = await startFailingDisk();
+    undo.push(
+      () => failingDisk.kill(),
+      () => removeDomains(PREFIX),
+    );
     writeFileSync(join(folder, 'config.json'), JSON.stringify({ balloonStatsPeriodSec: 0 }));
     agent = await AgentProcess.start([
       ...['--uri', `qemu+unix:///system?socket=${LIBVIRT_SOCKET}`],
       ...['--listen', `unix:${join(folder, 'agent.sock')}`, '--config', join(folder, 'config.json')],
     ]);
+    undo.push(() => agent.stop());
     events = await VmEvents.open(agent.address);
+    undo.push(() => events.close());
     assert.ok(image, 'the guest needs linux-image-cloud-amd64 and busybox-static');
     const consolePath = join(folder, 'qemu', 'console');
     const driver = (format: string): string =>
@@ -102,17 +113,12 @@ describe('I/O errors of a guest on real QEMU', { skip, timeout: 180_000 }, () =>
     const name = `${PREFIX}1`;
     const xml = guestDomainXml({ name, uuid: vmID, image, consolePath, metadata, devices });
     await events.call('VM.create', { vmParams: { xml } });
-    guest = await GuestConsole.open(consolePath);
+    guest = await GuestConsole.open(consolePath, BOOT_LIMIT_MS);
+    undo.push(() => guest.close());
   });
 
   after(async () => {
-    guest.close();
-    await events.close();
-    await agent.stop();
-    await removeDomains(PREFIX);
-    failingDisk?.kill();
-    run('umount', full);
-    rmSync(folder, { recursive: true });
+    for (const each of undo.reverse()) await each();
   });
 
   /** Writes to a disk when the console has answered: the guest is to stop then. */

@@ -3,16 +3,7 @@
  * guest has a say in it, with empty machines else.
  */
 import assert from 'node:assert/strict';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, it } from 'node:test';
@@ -43,10 +34,12 @@ const emptyDomain = (index: number): string => `
 </domain>`;
 
 /** In a folder that QEMU's own user can write to. */
-const folder = mkdtempSync('/var/tmp/vdsm-agent-life-');
+const folder = `/var/tmp/vdsm-agent-life-${process.pid}`;
 const socketPath = join(folder, 'agent.sock');
 const consolePath = (index: number): string => join(folder, 'qemu', `${index}.console`);
 const image = guestImage(guestImageFolder);
+/** An emulated guest boots in seconds, but not on a machine that others keep busy. */
+const BOOT_LIMIT_MS = 180_000;
 
 function linuxDomain(index: number, ofImage: GuestImage): string {
   return guestDomainXml({
@@ -90,7 +83,7 @@ async function untilRebooted(guest: GuestConsole): Promise<void> {
   throw new Error(`the guest does not reboot:\n${guest.log.slice(-2000)}`);
 }
 
-describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 300_000 }, () => {
+describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 900_000 }, () => {
   const arguments_ = [
     ...['--uri', `qemu+unix:///system?socket=${LIBVIRT_SOCKET}`, '--listen', `unix:${socketPath}`],
     ...['--config', join(folder, 'config.json')],
@@ -113,8 +106,8 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
 
   before(async () => {
     await removeDomains(PREFIX);
+    mkdirSync(join(folder, 'qemu'), { recursive: true });
     chmodSync(folder, 0o755);
-    mkdirSync(join(folder, 'qemu'));
     chmodSync(join(folder, 'qemu'), 0o777);
     writeFileSync(join(folder, 'config.json'), JSON.stringify({ balloonStatsPeriodSec: 0 }));
     await startAgent();
@@ -124,7 +117,7 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
     await events.close();
     await agent.stop();
     await removeDomains(PREFIX);
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   });
 
   describe('that have no system to react', () => {
@@ -235,15 +228,23 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
   const skip = image === undefined && !libvirtRequired ? 'no kernel for a guest on this machine' : false;
   describe('with a Linux guest', { skip }, () => {
     let guest: GuestConsole;
+    const consoles: GuestConsole[] = [];
+
+    const openConsole = async (index: number): Promise<void> => {
+      guest = await GuestConsole.open(consolePath(index), BOOT_LIMIT_MS);
+      consoles.push(guest);
+    };
 
     const boot = async (index: number): Promise<string> => {
       assert.ok(image, 'the guest needs linux-image-cloud-amd64 and busybox-static');
       const vmID = await create(index, linuxDomain(index, image));
-      guest = await GuestConsole.open(consolePath(index));
+      await openConsole(index);
       return vmID;
     };
 
-    after(() => guest.close());
+    after(() => {
+      for (const each of consoles) each.close();
+    });
 
     it('go on after hibernation where they were, and end with 0/7 when the guest does', async () => {
       const vmID = await boot(6);
@@ -257,7 +258,6 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
       assert.equal(await events.untilDown(vmID), '0/5');
       assert.deepEqual(events.statuses(vmID), ['Saving State', 'Down']);
       assert.equal(statSync(`${hibernationVolHandle}.json`).mode & 0o777, 0o600);
-      guest.close();
       await events.call('VM.destroy', { vmID });
       events.clear(vmID);
 
@@ -268,7 +268,7 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
       const up = await events.until(vmID, { status: 'Up' });
       assert.equal('elapsedTime' in up, true, 'the whole running block');
       assert.deepEqual(events.statuses(vmID), ['Restoring state', 'Up']);
-      guest = await GuestConsole.open(consolePath(6));
+      await openConsole(6);
       assert.ok(Number(await guest.text('cat /tmp/n')) >= before, 'the memory is that of before');
       const now = Number(await guest.text('cat /tmp/n'));
       await guest.until(`[ $(cat /tmp/n) -gt ${now} ]`);
@@ -276,7 +276,6 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
       await guest.run('poweroff -f', 500).catch(() => undefined);
       assert.equal(await events.untilDown(vmID), '0/7');
       assert.deepEqual(events.statuses(vmID), ['Down']);
-      guest.close();
       await events.call('VM.destroy', { vmID });
     });
 
@@ -296,7 +295,6 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
       await events.call('VM.shutdown', { vmID, timeout: 60 });
       assert.equal(await events.untilDown(vmID, 60_000), '0/6');
       assert.deepEqual(events.statuses(vmID), ['Powering down', 'Down']);
-      guest.close();
       await events.call('VM.destroy', { vmID });
     });
 
@@ -309,7 +307,6 @@ describe('the life of VMs on real QEMU', { skip: skipWithoutLibvirt(), timeout: 
       await guest.run('reboot -f', 500).catch(() => undefined);
       assert.equal(await events.untilDown(vmID), '0/13');
       assert.deepEqual(events.statuses(vmID), ['Down']);
-      guest.close();
       await events.call('VM.destroy', { vmID });
       assert.equal((await virshList(nameOf(8))).size, 0);
     });
