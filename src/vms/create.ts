@@ -7,6 +7,7 @@
  */
 import type { DomainDescription } from '../domain/devices.js';
 import { VerbError } from '../domain/errors.js';
+import { isUnanswered } from '../domain/hypervisor-failure.js';
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { VmId } from '../domain/ids.js';
 import { textOf } from '../util/text.js';
@@ -35,8 +36,6 @@ interface StartUnderWay extends Start {
 }
 
 const MAX_STARTS = 10_000;
-/** Nobody knows whether the call has had its effect. */
-const unanswered: ReadonlySet<string> = new Set(['timeout', 'unavailable', 'aborted']);
 
 export class Creation {
   readonly #starts = new Map<VmId, StartUnderWay>();
@@ -145,8 +144,4 @@ export class Creation {
       registry.move(id, start.step.failed, { message });
     }
   }
-}
-
-function isUnanswered(error: unknown): boolean {
-  return error instanceof HypervisorError && unanswered.has(error.kind);
 }

@@ -9,8 +9,8 @@
 import type { DomainDescription } from '../../domain/devices.js';
 import { VerbError } from '../../domain/errors.js';
 import type { ErrorKey } from '../../domain/errors.js';
+import { isUnanswered } from '../../domain/hypervisor-failure.js';
 import { HypervisorError } from '../../domain/hypervisor.js';
-import type { HypervisorErrorKind } from '../../domain/hypervisor.js';
 import type { VmId } from '../../domain/ids.js';
 import type { Vm } from '../../domain/vm.js';
 import type { XmlNodeElement } from '../../util/xml-edit.js';
@@ -33,8 +33,6 @@ import { findDevice, isThere } from './same-device.js';
 
 /** VDSM: vars.hotunplug_timeout. */
 const UNPLUG_LIMIT_MS = 30_000;
-/** After these the call may have had its effect. */
-const unanswered: ReadonlySet<HypervisorErrorKind> = new Set(['timeout', 'unavailable', 'aborted']);
 
 export interface HotplugVerb {
   readonly verb: string;
@@ -70,7 +68,7 @@ async function attach(parts: OperationsParts, vm: Vm, { device, metadata }: Hotp
   try {
     await parts.hypervisor.devices.attach(id, String(device));
   } catch (error) {
-    const isDefinite = !(error instanceof HypervisorError && unanswered.has(error.kind));
+    const isDefinite = !isUnanswered(error);
     if (isDefinite && metadata.length > 0) {
       await tidy(parts, vm, (element) => restoreDevices(element, metadata, old));
     }
