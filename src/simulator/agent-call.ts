@@ -17,10 +17,10 @@ export function requireAgent(domain: SimulatedDomain): void {
   if (!domain.agentConnected) throw new Fault('agent', 'QEMU guest agent is not connected');
 }
 
-/** Runs `answer` where the agent works; a silent one costs the domain's agent timeout and error 86. */
+/** Runs `answer` where the agent works; a silent one, or a guest that stands still, costs the timeout and error 86. */
 export function agentCall<T>(call: Call, domain: SimulatedDomain, answer: () => T): T | Promise<Awaited<T>> {
   requireAgent(domain);
-  if (domain.guest.agent === 'silent') return unanswered(call, domain);
+  if (domain.guest.agent === 'silent' || domain.monitor.hung) return unanswered(call, domain);
   const wait = call.serve(1);
   return wait ? (wait.then(answer) as Promise<Awaited<T>>) : answer();
 }

@@ -124,7 +124,7 @@ export class SimulatedDomain {
   /** Seconds the guest has run since it was started, pauses and hangs of its QEMU left out. */
   get activeSec(): number {
     const current = this.#runningSinceMs === undefined ? 0 : this.#clock.nowMs() - this.#runningSinceMs;
-    return Math.max(0, this.#activeMs + current - this.monitor.hungMs) / 1000;
+    return (this.#activeMs + current) / 1000;
   }
 
   /** Epoch seconds up to which the guest has lived: now, or when it was paused. */
@@ -132,18 +132,32 @@ export class SimulatedDomain {
     return (this.#runningSinceMs === undefined ? this.#frozenWallMs : this.#clock.wallMs()) / 1000;
   }
 
-  /** Sets state and reason, and starts or stops the running time. */
+  /** Sets state and reason, and starts or stops the guest's time. */
   moveTo(state: StateNumber, reason: number): void {
+    this.state = state;
+    this.reason = reason;
+    this.#keepTime();
+  }
+
+  /** QEMU stops answering, and with it the guest stands still, as after SIGSTOP; or both go on. */
+  set hung(hung: boolean) {
+    if (hung) this.monitor.hang();
+    else this.monitor.release();
+    this.#keepTime();
+  }
+
+  /** The guest's time goes on while its CPUs run. */
+  #keepTime(): void {
+    const runs = this.running && !this.monitor.hung;
+    this.guestTimers.runs = runs;
+    if (runs === (this.#runningSinceMs !== undefined)) return;
     const now = this.#clock.nowMs();
-    if (this.#runningSinceMs !== undefined) {
+    if (this.#runningSinceMs === undefined) this.#runningSinceMs = now;
+    else {
       this.#activeMs += now - this.#runningSinceMs;
       this.#runningSinceMs = undefined;
       this.#frozenWallMs = this.#clock.wallMs();
     }
-    this.state = state;
-    this.reason = reason;
-    if (state === State.running) this.#runningSinceMs = now;
-    this.guestTimers.runs = state === State.running;
   }
 
   /** Changes the configuration of the running domain. */

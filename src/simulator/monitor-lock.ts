@@ -16,8 +16,6 @@ interface Waiter {
 
 export class MonitorLock {
   #hung = false;
-  #hungSinceMs = 0;
-  #hungMs = 0;
   #heldSinceMs: number | undefined;
   /** The first call, which holds the lock. */
   #holder: Waiter | undefined;
@@ -37,27 +35,19 @@ export class MonitorLock {
     return this.#heldSinceMs === undefined ? undefined : Math.floor(this.clock.nowMs() - this.#heldSinceMs);
   }
 
-  /** For how long this QEMU has been hung in all: like a stopped process it uses no CPU then. */
-  get hungMs(): number {
-    return this.#hungMs + (this.#hung ? this.clock.nowMs() - this.#hungSinceMs : 0);
-  }
-
   /** QEMU stops answering (as after SIGSTOP). */
   hang(): void {
-    if (!this.#hung) this.#hungSinceMs = this.clock.nowMs();
     this.#hung = true;
   }
 
   /** QEMU answers again: the stuck call succeeds, then all that wait for the lock. */
   release(): void {
-    this.#hungMs = this.hungMs;
     this.#hung = false;
     this.#finish(undefined, undefined);
   }
 
   /** QEMU is gone. */
   processEnded(): void {
-    this.#hungMs = 0;
     this.#hung = false;
     const notRunning = new Fault('invalid-state', 'domain is not running');
     this.#finish(new Fault('internal', 'Missing monitor reply object'), notRunning);

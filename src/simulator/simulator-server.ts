@@ -117,16 +117,16 @@ export class SimulatorServer implements Service {
     await closed;
   }
 
-  /** The QEMU of a running domain stops answering. @param idOrName uuid or name */
+  /** The QEMU of a running domain stops, and answers no more. @param idOrName uuid or name */
   hang(idOrName: string): void {
     const domain = this.host.require(idOrName);
     this.host.lifecycle.requireActive(domain);
-    domain.monitor.hang();
+    domain.hung = true;
   }
 
   /** The domain's QEMU answers again. */
   release(idOrName: string): void {
-    this.host.require(idOrName).monitor.release();
+    this.host.require(idOrName).hung = false;
   }
 
   #newWorkers(): WorkerPool {

@@ -107,6 +107,33 @@ describe('a hung domain of the simulated host', () => {
       assert.equal(host.require('vm-0001').active, false);
     }));
 
+  it('stands still with its guest, and goes on where it was', () =>
+    withServer({}, async (fixture) => {
+      const { clock, host, server } = fixture;
+      const domain = host.require('vm-0001');
+      const cpuTime = () => host.stats.of(domain).value(domain, 'cpu.time');
+      host.guests.shutdown(domain);
+      await clock.advance(1000);
+      server.hang('vm-0001');
+      const before = cpuTime();
+      await clock.advance(60_000);
+      assert.equal(cpuTime(), before);
+      const client = await fixture.open();
+      const asked = watch(
+        client.call('DOMAIN_GET_GUEST_INFO', { dom: domOf(fixture, 'vm-0001'), types: 8, flags: 0 }),
+      );
+      await until(() => clock.pendingTimers > 0);
+      await clock.advance(5000);
+      await until(() => asked.settled);
+      assert.equal(errorCode(asked), 86);
+      server.release('vm-0001');
+      await clock.advance(999);
+      assert.ok(cpuTime() > before);
+      assert.equal(domain.active, true);
+      await clock.advance(1);
+      assert.equal(domain.active, false);
+    }));
+
   it('must run to hang', () =>
     withServer({}, ({ host, server }) => {
       host.lifecycle.destroy(host.require('vm-0001'), false);
