@@ -33,6 +33,8 @@ function idsIn(xml: string): VmId[] {
 
 export function vmHandlers(parts: ApiParts): Handlers<VerbsOf<'VM'>> {
   const { vms, snapshot, operations, clock } = parts;
+  /** The turn of the last VM.create; the next one has a later one. */
+  let creations = Promise.resolve();
 
   /** @throws VerbError noVM; a text that is no UUID is simply no VM's id */
   const find = (vmID: string): Vm => {
@@ -51,8 +53,10 @@ export function vmHandlers(parts: ApiParts): Handlers<VerbsOf<'VM'>> {
     },
     // VDSM answers -32603 for an unknown VM here, by accident (an index error); 1 is what every other verb says.
     'VM.getInfo': ({ vmID }) => vmBrief(find(vmID), clock),
-    'VM.create': ({ vmParams }, call) => {
+    'VM.create': async ({ vmParams }, call) => {
       for (const id of idsIn(vmParams.xml)) call.hold(id);
+      // Hundreds may come at once, and each is some XML to parse.
+      await (creations = creations.then(nextTurn));
       return operations.create(vmParams);
     },
     ...onOneVm(operations.verbs, idOf),
@@ -68,6 +72,10 @@ function onOneVm(table: VmOperations['verbs'], idOf: (vmID: string) => VmId): Op
     (input: { readonly vmID: string }) => run(idOf(input.vmID), input as never),
   ]);
   return Object.fromEntries(handlers) as OperationHandlers;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function noVm(vmID: string): VerbError {
