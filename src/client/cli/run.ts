@@ -5,7 +5,7 @@
  * Adding a verb to schema/verbs/ adds its command and its help; nothing is to be done here.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { verbsSchema } from '../../protocol/schema.js';
+import { notOffered, verbsSchema } from '../../protocol/schema.js';
 import type { VerbSpec } from '../../protocol/schema.js';
 import { packageVersion } from '../../util/package-root.js';
 import { parseAddress } from '../address.js';
@@ -104,6 +104,16 @@ function addNamespace(program: Command, namespace: string, io: CliIo, target: ()
     .usage('<method> [name=value ...] [-f file|-]');
   for (const [name, spec] of Object.entries(verbsSchema.verbs)) {
     if (name.startsWith(`${namespace}.`)) addVerb(parent, { name, spec }, io, target);
+  }
+  for (const [name, why] of notOffered) {
+    if (!name.startsWith(`${namespace}.`)) continue;
+    // Known to VDSM: "unknown command" would send people looking for a misspelling.
+    parent
+      .command(name.slice(namespace.length + 1), { hidden: true })
+      .argument('[words...]')
+      .action(() => {
+        throw new UsageError(`${name} is not offered by this agent: ${why}`);
+      });
   }
 }
 

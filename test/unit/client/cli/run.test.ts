@@ -21,6 +21,15 @@ describe('runCli', () => {
     assert.equal((await run(argv, { address: agent.address })).out, '{"status":"ok"}\n');
   });
 
+  it('says of a verb of VDSM that it is not offered, and why', async () => {
+    const { code, err } = await run(['Host', 'fenceNode', 'addr=a'], { address: agent.address });
+    assert.equal(code, 2);
+    assert.equal(
+      err,
+      'vdsm-client: Host.fenceNode is not offered by this agent: hosts are not fenced from here\n',
+    );
+  });
+
   it('sends nothing when the command line is wrong', async () => {
     const { code } = await run(['VM', 'getStats'], { address: agent.address });
     assert.equal(code, 2);
