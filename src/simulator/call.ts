@@ -109,7 +109,7 @@ export class Call {
 
   /**
    * Resolves with what `begin` hands to its callback, or with undefined after so long (Infinity: never).
-   * @throws Fault 'invalid-state' when the domain's QEMU ends meanwhile
+   * @throws what `begin` throws; Fault 'invalid-state' when the domain's QEMU ends meanwhile
    */
   within<T>(
     domain: SimulatedDomain,
@@ -127,7 +127,11 @@ export class Call {
       const stopListening = domain.onEnd(() =>
         settle(() => reject(new Fault('invalid-state', 'domain is not running'))),
       );
-      begin((value) => settle(() => resolve(value)));
+      try {
+        begin((value) => settle(() => resolve(value)));
+      } catch (error) {
+        settle(() => reject(error));
+      }
     });
   }
 

@@ -4,6 +4,7 @@
  *
  * Domains are named by uuid or name. A command that makes no sense is answered with a sentence and changes nothing.
  */
+import type { SimulatedDomain } from './domain.js';
 import { parseGuestChange } from './guest-behaviour.js';
 import { watchdogNumbers } from './guest-power.js';
 import type { DiskTrouble, WatchdogAction } from './guest-power.js';
@@ -15,20 +16,12 @@ type Argument = Readonly<Record<string, unknown>>;
 type Command = (server: SimulatorServer, argument: unknown) => unknown;
 
 const onDomain =
-  (
-    action: (server: SimulatorServer, domain: ReturnType<SimulatorServer['host']['require']>) => void,
-  ): Command =>
+  (action: (server: SimulatorServer, domain: SimulatedDomain) => void): Command =>
   (server, name) =>
     action(server, server.host.require(text(name, 'domain')));
 
 const withDetails =
-  (
-    action: (
-      server: SimulatorServer,
-      domain: ReturnType<SimulatorServer['host']['require']>,
-      details: Argument,
-    ) => void,
-  ): Command =>
+  (action: (server: SimulatorServer, domain: SimulatedDomain, details: Argument) => void): Command =>
   (server, argument) => {
     if (typeof argument !== 'object' || argument === null) throw new Error('an object is required');
     const { domain, ...details } = argument as Argument;

@@ -4,13 +4,13 @@
  */
 import type { XmlNodeElement } from '../util/xml-edit.js';
 import { addressesOf } from './addresses.js';
-import { moduleKiB, readDevice, readKiB, withDevice } from './device-parse.js';
+import { moduleKiB, partsOf, readDevice, readKiB, withDevice } from './device-parse.js';
 import type { Device } from './device-parse.js';
 import type { DiskConfig, DomainConfig, OtherDevice } from './domain-config.js';
 import { Fault } from './fault.js';
 import { requireImage } from './image-file.js';
 import { aliasesOf, diskAlias, otherAlias } from './live-config.js';
-import { attributeAt, printXml } from './xml-text.js';
+import { at, attributeAt, printXml } from './xml-text.js';
 
 /** What a new device gets from a running domain and its host. */
 export interface LiveNames {
@@ -47,25 +47,14 @@ export function attachDevice(
     throw new Fault('operation-unsupported', `live attach of device '${element.name}' is not supported`);
   }
   const device = readDevice(element, addressesOf(config));
-  const own =
-    device.kind === 'other'
-      ? device.other.alias
-      : device.kind === 'nic'
-        ? device.nic.alias
-        : device.disk.alias;
+  const own = partsOf(device).alias;
   if (own !== undefined && aliasesOf(config).includes(own)) {
     throw new Fault('config-unsupported', `non unique alias detected: ${own}`);
   }
   if (device.kind === 'disk') requireNewTarget(config, device.disk, names !== undefined);
   const placed = names ? named(config, device, names) : device;
-  const alias =
-    placed.kind === 'other'
-      ? placed.other.alias
-      : placed.kind === 'nic'
-        ? placed.nic.alias
-        : placed.disk.alias;
   const grown = placed.kind === 'other' ? withModule(config, placed.other, names !== undefined) : config;
-  return { config: withDevice(grown, placed), alias };
+  return { config: withDevice(grown, placed), alias: partsOf(placed).alias };
 }
 
 function requireNewTarget(config: DomainConfig, disk: DiskConfig, live: boolean): void {
@@ -191,10 +180,8 @@ function samePlace(one: XmlNodeElement, other: XmlNodeElement): boolean {
 function isAlike(device: OtherDevice, element: XmlNodeElement): boolean {
   const { base } = device;
   if (base.name === 'memory') {
-    const node = attributeAt(base, 'target', 'node');
-    const size = moduleKiB({ base: element });
-    const wanted = element.child('target')?.child('node')?.text;
-    return moduleKiB(device) === size && (base.child('target')?.child('node')?.text ?? node) === wanted;
+    const nodeOf = (module: XmlNodeElement) => at(module, 'target', 'node')?.text;
+    return moduleKiB(device) === moduleKiB({ base: element }) && nodeOf(base) === nodeOf(element);
   }
   if (base.name === 'hostdev') return sourceText(base) === sourceText(element);
   const plain = readDevice(element, []);
@@ -218,8 +205,13 @@ function missingText(element: XmlNodeElement): string {
   return `device ${element.name} not present in domain configuration`;
 }
 
+export function findAlias(config: DomainConfig, alias: string): Found | undefined {
+  return [...config.disks, ...config.nics, ...config.others].find((device) => device.alias === alias);
+}
+
+/** @throws Fault 'internal', as libvirt has it */
 export function findByAlias(config: DomainConfig, alias: string): Found {
-  const found = [...config.disks, ...config.nics, ...config.others].find((device) => device.alias === alias);
+  const found = findAlias(config, alias);
   if (!found) throw new Fault('internal', `no device found with alias ${alias}`);
   return found;
 }

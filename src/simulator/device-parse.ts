@@ -41,6 +41,11 @@ export function readDevice(element: XmlNodeElement, taken: readonly XmlNodeEleme
   return { kind: 'other', other };
 }
 
+/** The device, whatever its kind. */
+export function partsOf(device: Device): DiskConfig | NicConfig | OtherDevice {
+  return device.kind === 'disk' ? device.disk : device.kind === 'nic' ? device.nic : device.other;
+}
+
 /** The configuration with one device more. */
 export function withDevice<C extends Pick<DomainConfig, 'disks' | 'nics' | 'others'>>(
   config: C,

@@ -6,7 +6,7 @@ import { xmlElement } from '../util/xml-edit.js';
 import type { XmlNodeElement } from '../util/xml-edit.js';
 import { addressesOf } from './addresses.js';
 import { defaultControllers, defaultInputs, defaultVideo } from './default-devices.js';
-import { inKiB, readDevice, readKiB, withDevice } from './device-parse.js';
+import { inKiB, partsOf, readDevice, readKiB, withDevice } from './device-parse.js';
 import type { DomainConfig } from './domain-config.js';
 import { Fault } from './fault.js';
 import { readMetadata } from './metadata-xml.js';
@@ -113,8 +113,7 @@ function readDevices(devices: XmlNodeElement | undefined): Devices {
       targets.add(target);
     }
     config = withDevice(config, device);
-    const { address } =
-      device.kind === 'disk' ? device.disk : device.kind === 'nic' ? device.nic : device.other;
+    const { address } = partsOf(device);
     if (address) taken.push(address);
   }
   if (balloon?.attribute('model') === 'none') return config;

@@ -3,7 +3,6 @@
  */
 import type { TypedParam } from '../libvirt/typed-params.js';
 import { GuestInfoFlag } from '../libvirt/enumerations.js';
-import { diskIndex } from './domain-config.js';
 import type { DiskConfig } from './domain-config.js';
 import type { SimulatedDomain } from './domain.js';
 
@@ -164,9 +163,7 @@ export function guestDevices(domain: SimulatedDomain): object[] {
     id: { type: 'pci', 'vendor-id': 6900, 'device-id': deviceId },
   });
   return [
-    ...[...dataDisks(domain)]
-      .sort((a, b) => diskIndex(a.target) - diskIndex(b.target))
-      .map(() => driver('Red Hat VirtIO SCSI controller', 4162)),
+    ...dataDisks(domain).map(() => driver('Red Hat VirtIO SCSI controller', 4162)),
     ...domain.config.nics.map(() => driver('Red Hat VirtIO Ethernet Adapter', 4161)),
   ];
 }

@@ -148,7 +148,8 @@ export class GuestPower {
   resumed(domain: SimulatedDomain): void {
     for (const [target, trouble] of this.#brokenDisks.get(domain) ?? []) {
       domain.guestTimers.after(NEXT_WRITE_MS, () => {
-        if (this.#brokenDisks.get(domain)?.has(target)) this.diskFails(domain, target, trouble);
+        const broken = this.#brokenDisks.get(domain)?.has(target) ?? false;
+        if (broken && findDisk(domain.config, target)) this.diskFails(domain, target, trouble);
       });
     }
   }

@@ -8,6 +8,7 @@ import { requireNoBlockJob } from './block-jobs.js';
 import type { Call, Handlers } from './call.js';
 import {
   attachDevice,
+  findAlias,
   findByAlias,
   findDevice,
   requireDeviceElement,
@@ -138,7 +139,10 @@ function unplug(
   domain.guestTimers.after(unplugMs, () => {
     domain.unplugging.delete(alias);
     const goes = behaviour === 'obeys';
-    if (goes) domain.changeLive(withoutDevice(domain.config, findByAlias(domain.config, alias)));
+    // A guest that was asked twice while it was paused answers once.
+    const present = findAlias(domain.config, alias);
+    if (!present) return;
+    if (goes) domain.changeLive(withoutDevice(domain.config, present));
     call.host.emit(domain, { kind: goes ? 'deviceRemoved' : 'deviceRemovalFailed', alias });
     answered(goes ? 'gone' : 'refused');
   });

@@ -193,6 +193,17 @@ describe('detaching a device', () => {
       assert.deepEqual(await on.next(3), ['3/0', '4/0', 'deviceRemoved virtio-disk1']);
     }));
 
+  it('asked twice of a paused guest happens once', () =>
+    onDomain({}, async (on) => {
+      on.host.lifecycle.suspend(on.domain);
+      await on.passing(detach(on, disk('vdb')));
+      await on.passing(detach(on, disk('vdb')));
+      on.host.lifecycle.resume(on.domain);
+      await on.clock.advance(1000);
+      assert.deepEqual(await on.next(3), ['3/0', '4/0', 'deviceRemoved virtio-disk1']);
+      assert.deepEqual(on.told(), []);
+    }));
+
   it('by alias replies at once', () =>
     onDomain({}, async (on) => {
       const { client, dom } = on;

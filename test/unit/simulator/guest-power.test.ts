@@ -226,6 +226,16 @@ describe('what befalls a simulated guest', () => {
     assert.equal(first.running, true);
   });
 
+  it('forgets the trouble of a disk that was taken away', async () => {
+    const { clock, host, first, told } = makeHost();
+    host.guests.diskFails(first, 'vdb', { reason: 'enospc', action: 'pause', lasting: true });
+    first.changeLive({ ...first.config, disks: first.config.disks.slice(0, 1) });
+    host.lifecycle.resume(first);
+    told();
+    await clock.advance(1000);
+    assert.deepEqual(told(), []);
+  });
+
   it('loses and gets back its agent', () => {
     const { host, first, told } = makeHost();
     host.guests.setBehaviour(first, { agent: 'absent' });
