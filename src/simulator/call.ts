@@ -130,7 +130,8 @@ export class Call {
       try {
         begin((value) => settle(() => resolve(value)));
       } catch (error) {
-        settle(() => reject(error));
+        settle(() => undefined);
+        throw error;
       }
     });
   }
