@@ -87,9 +87,12 @@ export class SlowCalls {
 
   async #sample(tracked: TrackedVm, cycle: SlowCycle): Promise<void> {
     const { clock, gate, patienceMs, shardDeadlineMs } = this.options;
+    const doubtful: TrackedVm[] = [];
+    const passed = gate.pass([tracked], doubtful);
+    const vms = doubtful.length > 0 ? await gate.passDoubtful(doubtful, cycle) : passed;
     const nowMs = clock.nowMs();
     const deadlineMs = Math.max(cycle.deadlineMs - nowMs, Math.min(patienceMs, MARGIN * tracked.serviceMs));
-    const call = new BackedCall(this.options, gate.pass([tracked], []), false, {
+    const call = new BackedCall(this.options, vms, false, {
       deadlineMs,
       patienceMs: deadlineMs,
       signal: cycle.signal,

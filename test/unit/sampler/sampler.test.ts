@@ -466,6 +466,24 @@ describe('a QEMU that is slow', () => {
     await sampler.stop();
   });
 
+  it('is looked at twice as well where it waits', async () => {
+    const states = new Map<VmId, ProcessState>();
+    const look = (id: VmId): ProcessState => states.get(id) ?? 'alive';
+    const processes: ProcessLook = { look, pid: () => undefined, forget: () => undefined };
+    const { sampler, start, live, hypervisor, metrics } = setUp(4, { processes });
+    await start();
+    hypervisor.slow.set(vmId(2), 2500);
+    await live(46_000);
+    states.set(vmId(2), 'waiting');
+    const late = await total(metrics, 'sampler_late_vms_total');
+    await live(14_125);
+    states.set(vmId(2), 'blocked');
+    await live(1000);
+    assert.equal(sampler.quarantined()[0]?.why, 'blocked');
+    assert.equal(await total(metrics, 'sampler_late_vms_total'), late);
+    await sampler.stop();
+  });
+
   it('is one of many: then the daemon is slow, and a round is left out', async () => {
     const { sampler, start, live, hypervisor, ids, metrics } = setUp(64);
     await start();
