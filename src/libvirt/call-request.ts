@@ -3,6 +3,7 @@ import { HypervisorError } from '../domain/hypervisor.js';
 import { secondsText } from './deadlines.js';
 import type { Download } from './download.js';
 import { errorPayload, LibvirtError } from './errors.js';
+import type { DomainHandle } from './objects.js';
 import type { Procedure } from './procedure.js';
 import type { ProcedureName } from './procedures.js';
 import { HEADER_BYTES, PacketStatus, PacketType, PROTOCOL_VERSION, writeHeader } from './wire.js';
@@ -15,6 +16,8 @@ export interface CallRequest {
   readonly body: XdrWriter;
   /** For messages: 'DOMAIN_SUSPEND of vm1'. */
   readonly label: string;
+  /** Those that the call is about; none: all, or the daemon itself. */
+  readonly domains: readonly DomainHandle[];
   /** Infinity: no limit. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -66,6 +69,15 @@ export function aborted({ label, signal }: CallRequest): HypervisorError {
 
 export function garbled({ label }: CallRequest): HypervisorError {
   return new HypervisorError('failed', `libvirt's error reply to ${label} is garbled`);
+}
+
+/** The domains that a procedure's arguments name. */
+export function domainsOf(args: unknown): readonly DomainHandle[] {
+  const { dom, doms = dom ? [dom] : [] } = (args ?? {}) as {
+    readonly dom?: DomainHandle;
+    readonly doms?: readonly DomainHandle[];
+  };
+  return doms;
 }
 
 /** Messages name the domain: libvirt's own texts often do not. */

@@ -31,6 +31,13 @@ interface PendingCall {
   settled: boolean;
   /** Undefined until it is sent. */
   serial: number | undefined;
+  settledMs: number;
+}
+
+/** A call that nobody waits for any more and that the daemon has not answered. */
+export interface HangingCall {
+  readonly serial: number;
+  readonly request: Pick<CallRequest, 'label' | 'domains'>;
 }
 
 /** What was wrong with a packet. */
@@ -55,6 +62,18 @@ export class CallWindow {
   /** Calls whose callers gave up and whose replies are still to come. */
   get abandoned(): number {
     return [...this.#inFlight.values()].filter(({ settled }) => settled).length;
+  }
+
+  /** Calls that were given up at least so long ago. */
+  hanging(forMs: number): HangingCall[] {
+    const sinceMs = this.deps.clock.nowMs() - forMs;
+    const calls = [...this.#inFlight].filter(([, { settledMs }]) => settledMs <= sinceMs);
+    return calls.map(([serial, { request }]) => ({ serial, request }));
+  }
+
+  /** Takes it for answered; should a reply come all the same, it is one that nobody expects. */
+  forget({ serial, request }: HangingCall): void {
+    if (this.#inFlight.get(serial)?.request === request) this.#free(serial);
   }
 
   /** Calls sent and not answered, abandoned ones included. */
@@ -174,10 +193,12 @@ export class CallWindow {
       request,
       startedMs: clock.nowMs(),
       settled: false,
+      settledMs: Infinity,
       serial: undefined,
       settle: (outcome) => {
         if (call.settled) return;
         call.settled = true;
+        call.settledMs = clock.nowMs();
         cancelTimer?.();
         signal?.removeEventListener('abort', onAbort);
         this.#measure(call, outcome);

@@ -11,8 +11,9 @@ import type { CallOptions } from '../domain/hypervisor.js';
 import type { Logger, RateLimiter } from '../util/log.js';
 import type { Metrics } from '../util/metrics.js';
 import type { Clock } from '../util/time.js';
-import { labelOf } from './call-request.js';
+import { domainsOf, labelOf } from './call-request.js';
 import { CallWindow } from './call-window.js';
+import type { HangingCall } from './call-window.js';
 import { deadlineOf } from './deadlines.js';
 import { Download } from './download.js';
 import type { Downloaded, DownloadOptions } from './download.js';
@@ -91,6 +92,8 @@ export class Connection {
     this.#keepalive = new KeepaliveTimer(deps.clock, deps.keepalive ?? defaultKeepalive, {
       ping: () => void socket.write(keepalivePacket(Keepalive.ping)),
       dead: () => this.#lose('it no longer answers pings'),
+      unfinished: () => this.#splitter.unfinished,
+      stalled: () => this.#unframed('a packet does not end'),
     });
     socket.on('error', (error) => this.#lose(error.message));
     socket.on('close', () => this.#lose('the daemon closed it'));
@@ -139,6 +142,16 @@ export class Connection {
     return this.#window.inFlight;
   }
 
+  /** Calls that were given up at least so long ago and are unanswered. */
+  hanging(forMs: number): HangingCall[] {
+    return this.#window.hanging(forMs);
+  }
+
+  /** Takes a hanging call for answered: its slot is free again. */
+  forget(call: HangingCall): void {
+    this.#window.forget(call);
+  }
+
   /** A call made now would be sent at once. */
   get hasRoom(): boolean {
     return this.#window.hasRoom;
@@ -174,7 +187,7 @@ export class Connection {
     download?: Download,
   ): Promise<Buffer> {
     if (this.#state !== 'open' && this.#state !== 'connecting') throw this.#gone('it is closed');
-    const label = labelOf(name, args);
+    const [label, domains] = [labelOf(name, args), domainsOf(args)];
     const body = new XdrWriter();
     try {
       procedure(name).args.write(body, args);
@@ -185,6 +198,7 @@ export class Connection {
       procedure: procedure(name),
       body,
       label,
+      domains,
       deadlineMs: options?.deadlineMs ?? deadlineOf(name),
       signal: options?.signal,
       download,
@@ -221,9 +235,13 @@ export class Connection {
       this.#splitter.push(chunk);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.#faults.malformed('framing', error.message);
-      this.#lose(`framing is lost: ${error.message}`);
+      this.#unframed(error.message);
     }
+  }
+
+  #unframed(fault: string): void {
+    this.#faults.malformed('framing', fault);
+    this.#lose(`framing is lost: ${fault}`);
   }
 
   #dispatch(header: PacketHeader, packet: Buffer): void {
@@ -235,7 +253,8 @@ export class Connection {
       return;
     }
     if (header.type === PacketType.event) {
-      this.listener.event?.(header, packet);
+      if (this.listener.event) this.listener.event(header, packet);
+      else this.#faults.unexpected('event', header);
       return;
     }
     if (header.type !== PacketType.reply && header.type !== PacketType.stream) {

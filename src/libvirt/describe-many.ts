@@ -30,6 +30,7 @@ export async function describeMany(
 ): Promise<DomainDescription[]> {
   const described: DomainDescription[] = [];
   const queue = ids.values();
+  const wanted = new Set(ids);
   const reader = async (): Promise<void> => {
     for (
       let batch = await nextBatch(queue, readXml);
@@ -39,7 +40,8 @@ export async function describeMany(
       for (const result of await parseDomainXmlMany(batch, deps.workers, ids.length)) {
         if (result instanceof Error)
           deps.log.error({ err: result }, 'left out a domain: its XML cannot be parsed');
-        else described.push(result);
+        else if (wanted.has(result.id)) described.push(result);
+        else deps.log.error({ vmId: result.id }, 'left out a domain: its XML was not asked for');
       }
     }
   };

@@ -1,9 +1,12 @@
 /**
  * What the wire needs to name a domain. The daemon resolves the uuid alone; name and id are kept for honest
- * arguments and readable messages, and may be stale.
+ * arguments and readable messages, and may be stale. Bounded: of events for ever new domains the oldest are forgotten.
  */
 import type { VmId } from '../domain/ids.js';
+import { MAX_DOMAINS } from './objects.js';
 import type { DomainHandle } from './objects.js';
+
+const MAX_HANDLES = 2 * MAX_DOMAINS;
 
 export class DomainHandles {
   readonly #byId = new Map<VmId, DomainHandle>();
@@ -14,7 +17,14 @@ export class DomainHandles {
   }
 
   put(handle: DomainHandle): void {
-    if (this.#byId.get(handle.uuid) !== handle) this.#byId.set(handle.uuid, handle);
+    if (this.#byId.get(handle.uuid) === handle) return;
+    this.#byId.set(handle.uuid, handle);
+    const [oldest] = this.#byId.size > MAX_HANDLES ? this.#byId.keys() : [];
+    if (oldest) this.#byId.delete(oldest);
+  }
+
+  get size(): number {
+    return this.#byId.size;
   }
 
   forget(id: VmId): void {

@@ -66,6 +66,7 @@ import {
 import { EventLane } from './event-lane.js';
 import { readHostInfo } from './host-info.js';
 import { guestCalls } from './guest-calls.js';
+import { HangAudit } from './hang-audit.js';
 import { LaneSet } from './lane-set.js';
 import { metadataCalls } from './metadata-calls.js';
 import type { DomainHandle } from './objects.js';
@@ -93,6 +94,7 @@ export class LibvirtHypervisor implements Hypervisor {
   readonly #lanes: LaneSet;
   readonly #stats: StatsSource;
   readonly #list: DomainList;
+  readonly #audit: HangAudit;
   readonly power: PowerCalls;
   readonly saving: SaveCalls;
   readonly devices: DeviceCalls;
@@ -107,6 +109,8 @@ export class LibvirtHypervisor implements Hypervisor {
     const connectionDeps = { clock, log, metrics, limiter: new RateLimiter(clock), packets };
     this.#events = new EventLane(target, connectionDeps, this.#handles);
     this.#lanes = new LaneSet(target, connectionDeps);
+    const lanes = this.#lanes.all.filter((lane) => lane !== this.#lanes.agent);
+    this.#audit = new HangAudit({ ...connectionDeps, lanes, priority: this.#lanes.priority });
     this.#stats = new StatsSource(this.#handles, connectionDeps);
     this.#list = new DomainList(this.#handles, metrics);
     const domains = new DomainCalls(this.#lanes, this.#handles);
@@ -135,11 +139,13 @@ export class LibvirtHypervisor implements Hypervisor {
   async start(signal: AbortSignal): Promise<void> {
     const onAbort = (): void => void this.stop();
     signal.addEventListener('abort', onAbort, { once: true });
+    this.#audit.start();
     await this.#events.start();
     signal.removeEventListener('abort', onAbort);
   }
 
   async stop(): Promise<void> {
+    this.#audit.stop();
     await Promise.all([this.#events, ...this.#lanes.all].map((lane) => lane.stop()));
   }
 
@@ -154,7 +160,9 @@ export class LibvirtHypervisor implements Hypervisor {
   }
 
   async describe(id: VmId, options?: CallOptions): Promise<DomainDescription> {
-    return this.parseXml(await this.#xml(id, options));
+    const description = this.parseXml(await this.#xml(id, options));
+    if (description.id === id) return description;
+    throw new HypervisorError('failed', `libvirt answered with the XML of ${description.id}, not of ${id}`);
   }
 
   describeMany(ids: readonly VmId[], options?: CallOptions): Promise<DomainDescription[]> {

@@ -26,6 +26,7 @@
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { CallOptions } from '../domain/hypervisor.js';
 import { awaitConnection } from './await-connection.js';
+import type { HangingCall } from './call-window.js';
 import type { Connection, ConnectionDeps, ConnectionListener } from './connection.js';
 import { deadlineOf } from './deadlines.js';
 import { dial } from './dial.js';
@@ -101,6 +102,13 @@ export class Lane {
   /** Calls that nobody waits for any more and that the daemon has not answered. */
   get hangingCalls(): number {
     return this.#connections.reduce((sum, { abandonedCalls }) => sum + abandonedCalls, 0);
+  }
+
+  /** Hanging calls that were given up at least so long ago, each with how to take it for answered. */
+  hanging(forMs: number): { readonly call: HangingCall; readonly forget: () => void }[] {
+    return this.#connections.flatMap((connection) =>
+      connection.hanging(forMs).map((call) => ({ call, forget: () => connection.forget(call) })),
+    );
   }
 
   /** Resolves after the first attempt, whatever its outcome; a persistent lane goes on trying. */
@@ -213,7 +221,7 @@ export class Lane {
     const { name, target, hooks } = this.options;
     if (this.#stop.signal.aborted) throw this.#stop.signal.reason;
     const connection = await dial({ target, lane: name, signal: this.#stop.signal }, this.deps, {
-      event: (header, packet) => hooks?.event?.(header, packet),
+      ...(hooks?.event && { event: hooks.event }),
       lost: (error) => this.#lost(error),
     });
     const stopped = this.#stop.signal;

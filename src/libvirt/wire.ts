@@ -110,6 +110,11 @@ export class PacketSplitter {
     private readonly allocate: (bytes: number) => Buffer = (bytes) => Buffer.allocUnsafeSlow(bytes),
   ) {}
 
+  /** The packet that waits for its rest: the same object until it is whole. */
+  get unfinished(): object | undefined {
+    return this.#packet;
+  }
+
   /** @throws WireError for a length word outside 28 .. MAX_PACKET_BYTES */
   push(chunk: Uint8Array): void {
     let at = 0;

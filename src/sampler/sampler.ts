@@ -10,6 +10,7 @@
  * A programming error does not end sampling: whatever a cycle throws is counted, logged and shown in health, and the
  * sampler begins anew after a sixteenth of a period, then an eighth and so on, if the next tick does not come first.
  */
+import { setMaxListeners } from 'node:events';
 import type { VmId } from '../domain/ids.js';
 import type { StatsSnapshot } from '../domain/vm.js';
 import type { Service } from '../util/lifecycle.js';
@@ -58,6 +59,8 @@ export class Sampler implements Service {
   constructor(private readonly options: SamplerOptions) {
     this.#periodMs = options.periodMs ?? DEFAULT_PERIOD_MS;
     this.#warnings = new RateLimiter(options.clock);
+    // One for each call under way, which are bounded: Node would warn of the eleventh.
+    setMaxListeners(0, this.#abort.signal);
     this.#pieces = assembleSampler(options, {
       periodMs: this.#periodMs,
       signal: this.#abort.signal,

@@ -34,6 +34,10 @@ const table = {
   libvirt_calls_total: { type: 'counter', help: 'Finished calls', labels: ['lane', 'result'] },
   libvirt_call_seconds: { type: 'histogram', help: 'Duration of calls', labels: ['lane'], buckets: seconds },
   libvirt_late_replies_total: { type: 'counter', help: 'Answers that came after their caller had given up' },
+  libvirt_lost_replies_total: {
+    type: 'counter',
+    help: 'Calls given up whose replies will not come: nothing is left that they could hang in',
+  },
   libvirt_late_stream_packets_total: {
     type: 'counter',
     help: 'Packets of streams that came after their caller had given up',

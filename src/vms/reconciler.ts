@@ -70,7 +70,11 @@ export class Reconciler implements Service {
 
   constructor(private readonly parts: ReconcilerParts) {
     const { balloonPeriodSec = BALLOON_PERIOD_SEC } = parts;
-    this.#refresher = new Refresher({ ...parts, balloonPeriodSec });
+    this.#refresher = new Refresher({
+      ...parts,
+      balloonPeriodSec,
+      onFlood: () => this.#request(false),
+    });
     this.#events = new EventHandler({ ...parts, refresher: this.#refresher });
     this.#pauseLimit = new PauseLimit(parts);
     this.#orphans = new OrphanStarts({ ...parts, look: (id) => this.#refresher.request(id, 'state') });

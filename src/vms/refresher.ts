@@ -3,7 +3,7 @@
  * the time they are applied), served a few at a time.
  *
  * An answer is applied only if nothing happened to the VM since it was asked for. While the hypervisor is away the
- * queue waits for resume().
+ * queue waits for resume(). It holds the VMs that there are, and a bounded number of domains that are none.
  */
 import { HypervisorError } from '../domain/hypervisor.js';
 import type { DomainState, Hypervisor } from '../domain/hypervisor.js';
@@ -29,10 +29,14 @@ export interface RefresherParts {
   readonly log: Logger;
   /** Seconds; 0 leaves balloons alone. */
   readonly balloonPeriodSec: number;
+  /** Too many unknown domains are in doubt to look at each: whoever listens compares all. */
+  readonly onFlood?: () => void;
 }
 
 const WIDTH = 4;
 const JOB_DEADLINE_MS = 2_000;
+/** Queued; beyond it domains that are no VMs are left to a compare, which costs one list for all of them. */
+const MAX_WITH_UNKNOWN = 1000;
 /** What a VM or this connection will not have next time either. */
 const lasting: ReadonlySet<string | undefined> = new Set(['unsupported', 'denied']);
 
@@ -79,6 +83,13 @@ export class Refresher {
 
   request(id: VmId, ...wanted: readonly Need[]): void {
     const queued = this.#queue.get(id) ?? new Set();
+    if (queued.size === 0 && this.#queue.size >= MAX_WITH_UNKNOWN && !this.parts.registry.get(id)) {
+      this.#quiet.run('flood', (swallowed) =>
+        this.parts.log.warn({ swallowed }, 'Too many unknown domains to look at each: comparing all instead'),
+      );
+      this.parts.onFlood?.();
+      return;
+    }
     for (const need of wanted) queued.add(need);
     this.#queue.set(id, queued);
     this.resume();

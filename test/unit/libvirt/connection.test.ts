@@ -162,6 +162,19 @@ describe('the end of a connection', () => {
     assert.match((await lost).message, /framing/);
   });
 
+  it('comes within two intervals when a packet does not end, whatever comes behind it', async () => {
+    const lost: string[] = [];
+    await fixture.open({ lost: (error) => lost.push(error.message) });
+    const [socket] = fixture.daemon.sockets;
+    socket?.write(Buffer.from([2, 0, 0, 0]));
+    for (let second = 0; second < 11; second++) {
+      socket?.write(Buffer.alloc(28));
+      await fixture.clock.advance(1000);
+    }
+    assert.match(lost[0] ?? '', /framing is lost: a packet does not end/);
+    assert.equal(fixture.clock.pendingTimers, 0);
+  });
+
   it('comes when the daemon no longer answers pings', async () => {
     const lost: string[] = [];
     await fixture.open({ lost: (error) => lost.push(error.message) });

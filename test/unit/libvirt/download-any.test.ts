@@ -51,6 +51,7 @@ describe('any packets of streams and replies', () => {
             procedure: screenshot,
             body: new XdrWriter(),
             label: SCREENSHOT,
+            domains: [],
             deadlineMs: 1000,
             signal: controller.signal,
             download,

@@ -203,6 +203,12 @@ describe('the libvirt adapter’s calls', () => {
     );
   });
 
+  it('describe no domain by the XML of another', async () => {
+    daemon.answer('DOMAIN_GET_XML_DESC', () => ({ xml: xmlOf(other, 'wr2') }));
+    await assert.rejects(hypervisor.describe(id), { kind: 'failed', message: /XML of .*, not of/ });
+    assert.deepEqual(await hypervisor.describeMany([id]), []);
+  });
+
   it('undefine with NVRAM and checkpoints, or without where the driver knows neither', async () => {
     daemon.answer('DOMAIN_UNDEFINE_FLAGS', () => {
       throw new DaemonFault(8, 'unsupported flags (0x14)');

@@ -48,4 +48,30 @@ describe('Keepalive', () => {
     assert.deepEqual(log, []);
     assert.equal(clock.pendingTimers, 0);
   });
+
+  it('tells of a packet that is unfinished for an interval, not of one after the other', async () => {
+    const clock = new ManualClock();
+    const log: string[] = [];
+    let unfinished: object | undefined = {};
+    const keepalive = new Keepalive(
+      clock,
+      { intervalMs: 5000, count: 5 },
+      {
+        ping: () => log.push('ping'),
+        dead: () => log.push('dead'),
+        unfinished: () => unfinished,
+        stalled: () => log.push('stalled'),
+      },
+    );
+    for (let packet = 0; packet < 5; packet++) {
+      unfinished = {};
+      keepalive.heard();
+      await clock.advance(5000);
+    }
+    assert.deepEqual(log, []);
+    keepalive.heard();
+    await clock.advance(5000);
+    assert.deepEqual(log, ['stalled']);
+    assert.equal(clock.pendingTimers, 0);
+  });
 });
