@@ -49,11 +49,11 @@ export class BackedCall {
     this.done = limits.deadlineMs > 0 && vms.length > 0 ? this.#make(withVcpu) : Promise.resolve(undefined);
   }
 
-  /** The outcome, or 'overdue' where there is none within the call's patience. */
-  async outcome(): Promise<Fault | 'overdue'> {
+  /** The outcome, or 'overdue' where there is none within that time from now. */
+  async outcome(withinMs: number): Promise<Fault | 'overdue'> {
     const { clock } = this.parts;
     const settled = new AbortController();
-    const overdue = delay(clock, this.limits.patienceMs, settled.signal).then(() => 'overdue' as const);
+    const overdue = delay(clock, withinMs, settled.signal).then(() => 'overdue' as const);
     try {
       return await Promise.race([this.done, overdue]);
     } finally {
