@@ -139,8 +139,10 @@ export class Dispatcher {
     return 'request' in item ? faultOf(new VerbError('invalidRequest', detail), item.request.id) : item;
   }
 
-  readonly #onFault = (err: unknown): void =>
+  readonly #onFault = (err: unknown): void => {
+    this.#parts.metrics.internal_faults_total.inc({ part: 'reply' });
     this.#parts.log.error({ err }, 'a result could not be written as JSON');
+  };
 
   async #answer(item: Incoming, call: Call): Promise<JsonRpcResponse | undefined> {
     if ('fault' in item) {
@@ -165,7 +167,12 @@ export class Dispatcher {
   async #withDeadline(verb: VerbName, result: Promise<unknown>, deadlineMs: number): Promise<unknown> {
     let cancel: (() => void) | undefined;
     const expiry = new Promise<never>((_resolve, reject) => {
-      cancel = this.#parts.clock.after(deadlineMs, () => reject(deadlineError(verb, deadlineMs)));
+      cancel = this.#parts.clock.after(deadlineMs, () => {
+        reject(deadlineError(verb, deadlineMs));
+        result.catch((err: unknown) =>
+          this.#parts.log.warn({ verb, err }, 'a verb failed after its caller had been told of its deadline'),
+        );
+      });
     });
     return await Promise.race([result, expiry]).finally(cancel);
   }

@@ -25,6 +25,10 @@ export function encodeResponse(
     return [envelopeBefore(response.id), ...response.result.pieces, endOfEnvelope];
   }
   try {
+    // What has no JSON at all would just be left out, and the response be none.
+    const type = 'result' in response ? typeof response.result : 'object';
+    if (type === 'undefined' || type === 'function' || type === 'symbol')
+      throw new TypeError(`a result of type ${type}`);
     return [Buffer.from(JSON.stringify(response))];
   } catch (error) {
     onFault(error);

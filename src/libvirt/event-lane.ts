@@ -130,6 +130,7 @@ export class EventLane {
       try {
         call(listener);
       } catch (error) {
+        this.deps.metrics.internal_faults_total.inc({ part: 'hypervisor-listener' });
         this.deps.limiter.run('failing listener', (swallowed) =>
           this.deps.log.error({ err: error, swallowed }, 'a listener of the hypervisor failed'),
         );

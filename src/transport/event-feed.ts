@@ -54,6 +54,12 @@ export class EventFeed implements Subscriber {
     return subscribed;
   }
 
+  /** An event was not taken: nothing may be delivered behind the hole. */
+  failed(): void {
+    this.#detach = undefined;
+    this.target.lost();
+  }
+
   deliver(event: PublishedEvent): void {
     if (this.#unanswered > 0) return;
     this.#cursor = event.seq;

@@ -25,8 +25,10 @@ export interface PublishedEvent {
 }
 
 export interface Subscriber {
-  /** Must not publish. */
+  /** Must not publish. One that throws gets no further event, and disturbs no other. */
   deliver(event: PublishedEvent): void;
+  /** Told after deliver() has thrown: there is a hole now. */
+  failed?(): void;
 }
 
 export interface FanOutOptions {
@@ -127,15 +129,34 @@ export class FanOut implements EventSink, Service {
   }
 
   #letGo(id: VmId, hold: Hold): void {
-    for (const event of hold.events) this.#emit(event);
     this.#holds.delete(id);
+    for (const event of hold.events) {
+      try {
+        this.#emit(event);
+      } catch (error) {
+        this.#fault(error, event.topic, 'an event could not be published');
+      }
+    }
   }
 
   #emit(event: AgentEvent): void {
     const published = encodeEvent(event, this.seq + 1, this.#monotone(event));
     this.#ring.push(published);
     this.options.metrics.events_published_total.inc();
-    for (const subscriber of this.#subscribers) subscriber.deliver(published);
+    for (const subscriber of this.#subscribers) {
+      try {
+        subscriber.deliver(published);
+      } catch (error) {
+        this.#subscribers.delete(subscriber);
+        this.#fault(error, event.topic, 'a subscriber could not take an event and gets no more');
+        subscriber.failed?.();
+      }
+    }
+  }
+
+  #fault(err: unknown, topic: string, what: string): void {
+    this.options.metrics.internal_faults_total.inc({ part: 'events' });
+    this.options.log.error({ err, topic }, what);
   }
 
   /** Deleting before setting keeps the map in order of use, so that its first key is the least recently used. */

@@ -111,6 +111,11 @@ const table = {
   sampler_dropped_batches_total: { type: 'counter', help: 'Answers dropped because they came too late' },
   sampler_counter_resets_total: { type: 'counter', help: 'Counters that went backwards' },
   sampler_oldest_sample_seconds: { type: 'gauge', help: 'Age of the oldest sample of a running VM' },
+  internal_faults_total: {
+    type: 'counter',
+    help: 'Errors of the agent itself that were caught where they could harm one request, event or listener only',
+    labels: ['part'],
+  },
   event_loop_stall_seconds: {
     type: 'histogram',
     help: 'How long the event loop stood still, from 5 ms on',

@@ -55,7 +55,7 @@ export class Registry implements VmSource {
     private readonly parts: {
       readonly clock: Clock;
       readonly log: Logger;
-      readonly metrics: Pick<Metrics, 'vms' | 'vm_transitions_total'>;
+      readonly metrics: Pick<Metrics, 'vms' | 'vm_transitions_total' | 'internal_faults_total'>;
       readonly publish: (event: AgentEvent) => void;
     },
   ) {}
@@ -207,6 +207,7 @@ export class Registry implements VmSource {
     try {
       this.parts.publish({ topic: `|virt|VM_status|${id}`, vmId: id, params: { [id]: payload }, notifyTime });
     } catch (error) {
+      this.parts.metrics.internal_faults_total.inc({ part: 'events' });
       this.parts.log.error({ vmId: id, err: error }, 'An event could not be published');
     }
   }
@@ -216,6 +217,7 @@ export class Registry implements VmSource {
       try {
         listener(id, after, before);
       } catch (error) {
+        this.parts.metrics.internal_faults_total.inc({ part: 'vm-listener' });
         this.parts.log.error({ vmId: id, err: error }, 'A listener of VM changes failed');
       }
     }
