@@ -25,21 +25,24 @@ function hang(count: number): Fault {
   return {
     name: `${count} hung QEMU${count === 1 ? '' : 's'}`,
     async run(world) {
-      const { host, server, witness, hung, random, options } = world;
+      const { host, witness, hung, random, options } = world;
       const running = [...host.domains].filter(({ running: runs, monitor }) => runs && !monitor.hung);
       const ids = Array.from({ length: count }, () => random.pick(running)!.config.uuid);
       const victims = [...new Set(ids)];
       const begunMs = performance.now();
       for (const id of victims) {
         witness.excuse(id, Infinity);
-        hung.add(id);
-        server.hang(id);
+        world.hang(id);
       }
       const limitMs = (options.periodSec + 20) * 1000;
-      await until(() => victims.every((id) => told(world, id) === '-1'), limitMs);
-      const detectedSec = sec(begunMs);
-      await world.rest(random.between(2000, 10_000));
-      for (const id of victims) server.release(id);
+      let detectedSec: number;
+      try {
+        await until(() => victims.every((id) => told(world, id) === '-1'), limitMs);
+        detectedSec = sec(begunMs);
+        await world.rest(random.between(2000, 10_000));
+      } finally {
+        for (const id of victims) world.release(id);
+      }
       const releasedMs = performance.now();
       await until(() => victims.every((id) => told(world, id) !== '-1'), 120_000);
       for (const id of victims) hung.delete(id);
@@ -69,12 +72,12 @@ const daemonDies: Fault = {
   async run(world) {
     const begunMs = performance.now();
     world.excuseAll(3_600_000);
-    await world.server.kill();
+    await world.killDaemon();
     await until(() => world.libvirtState().then((state) => state !== 'open'), 10_000);
     const detectedSec = sec(begunMs);
     for (let n = 0; n < 20; n++) world.ledger.change(world.random);
     await world.rest(world.random.between(500, 8000));
-    await world.server.start();
+    await world.startDaemon();
     const backMs = performance.now();
     await until(() => world.libvirtState().then((state) => state === 'open'), 30_000);
     const recoveredSec = sec(backMs);

@@ -1,7 +1,7 @@
 /**
- * What the soak runs against: a simulated host behind two daemons (one for the agent, one for the baseline, so that the
- * calls that hang of the one do not cost the other its workers), the agent as a process, and two engines, of which one
- * comes through a relay that can be cut.
+ * What the soak runs against: a simulated host for the agent and its twin for the baseline, which meets the same hung and
+ * slow QEMUs and the same deaths of its daemon; the agent as a process; and two engines, of which one comes through a relay
+ * that can be cut.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,8 @@ export class World {
   /** Changed by faults. */
   readonly serviceTime: { -readonly [K in keyof ServiceTime]: ServiceTime[K] } = { meanMs: 0 };
   lie: ((packet: Buffer) => Buffer | undefined) | undefined;
-  readonly #baselineServer: SimulatorServer;
+  readonly #twin: SimulatedHost;
+  readonly #twinServer: SimulatorServer;
   agent!: AgentProcess;
   direct!: FakeEngine;
   relayed!: FakeEngine;
@@ -65,29 +66,32 @@ export class World {
       socketPath,
       mutatePacket: (packet) => (this.lie ? this.lie(packet) : packet),
     });
-    const baselineSocket = join(this.folder, 'baseline-sock');
-    this.#baselineServer = new SimulatorServer({ ...parts, socketPath: baselineSocket });
+    this.#twin = new SimulatedHost({ clock, domains, seed });
+    const twinSocket = join(this.folder, 'twin-sock');
+    this.#twinServer = new SimulatorServer({ ...parts, host: this.#twin, socketPath: twinSocket });
     // The sampler's shard deadline: an eighth of the period, but half a second at least.
     const shardDeadlineMs = Math.max(500, periodMs / 8);
     this.witness = new Witness({ periodMs, slackMs: shardDeadlineMs + POLL_MS + SLACK_MS });
     this.ledger = new Ledger(this.host);
     this.baseline = new VdsmWay({
-      uri: `qemu+unix:///system?socket=${baselineSocket}`,
+      uri: `qemu+unix:///system?socket=${twinSocket}`,
       periodMs,
-      host: this.host,
+      host: this.#twin,
       healthy: (id) => !this.hung.has(id),
     });
   }
 
   async start(): Promise<void> {
     await this.server.start();
-    await this.#baselineServer.start();
+    await this.#twinServer.start();
     const file = join(this.folder, 'agent.json');
     const settings = {
       uri: `qemu+unix:///system?socket=${this.server.socketPath}`,
       listen: [`unix:${this.agentSocket}`, '127.0.0.1:0'],
       periodSec: this.options.periodSec,
       compareSec: 20,
+      // Where no kernel tells that a QEMU stands still, those beyond the first few are found by their age.
+      commandTimeoutSec: 2 * this.options.periodSec,
       logLevel: 'error',
     };
     writeFileSync(file, JSON.stringify(settings));
@@ -113,8 +117,9 @@ export class World {
     await this.agent.stop();
     await this.relay.dispose();
     await this.server.stop();
-    await this.#baselineServer.stop();
+    await this.#twinServer.stop();
     this.host.close();
+    this.#twin.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -130,6 +135,26 @@ export class World {
     };
     return new Map([...this.host.domains].map((domain) => [domain.config.uuid, groupOf(domain.state)]));
   };
+
+  hang(id: string): void {
+    this.hung.add(id);
+    this.server.hang(id);
+    // The twin's VMs do not live: all run.
+    this.#twinServer.hang(id);
+  }
+
+  release(id: string): void {
+    this.server.release(id);
+    this.#twinServer.release(id);
+  }
+
+  async killDaemon(): Promise<void> {
+    await Promise.all([this.server.kill(), this.#twinServer.kill()]);
+  }
+
+  async startDaemon(): Promise<void> {
+    await Promise.all([this.server.start(), this.#twinServer.start()]);
+  }
 
   /** What the agent says of its connection to libvirt. */
   async libvirtState(): Promise<string> {
