@@ -164,6 +164,26 @@ describe('floods and chance', { timeout: 200_000 }, () => {
     assert.ok(calls < EVENTS / 5, `${calls} calls`);
   });
 
+  it('a call that hangs in a QEMU is not taken for one whose reply was lost', async () => {
+    const [id] = world.ids;
+    assert.ok(id);
+    const lostBefore = await world.count('libvirt_lost_replies_total');
+    world.server.hang(id);
+    const startMs = performance.now();
+    while (world.hypervisor.stuckCalls === 0) {
+      assert.ok(performance.now() - startMs < 10_000, 'no call hangs');
+      await delay(20);
+    }
+    // Four looks of the audit.
+    for (let look = 0; look < 40; look++) {
+      await delay(1500 / SPEED);
+      assert.ok(world.hypervisor.stuckCalls > 0, 'the call is not counted any more');
+    }
+    assert.equal(await world.count('libvirt_lost_replies_total'), lostBefore);
+    world.server.release(id);
+    await world.untilWell(WELL_AFTER_SEC / SPEED);
+  });
+
   it('any mutation of any share of the packets is over when it is over', async (t) => {
     const worst = { sec: 0 };
     await fc.assert(
