@@ -101,6 +101,7 @@ function withoutSecret(error: unknown, password: string): unknown {
   const tells = message.includes('passwd') || (quotes && password.length >= SHORTEST_FOUND);
   const told = tells ? 'the password is in its message, which is withheld' : message;
   // QEMU says no more than that it could not.
-  const hint = kind === 'failed' ? '; a console takes no ticket where its VM was created without a passwd' : '';
+  const hint =
+    kind === 'failed' ? '; a console takes no ticket where its VM was created without a passwd' : '';
   return new HypervisorError(kind, told + hint);
 }

@@ -83,13 +83,11 @@ function policiesOf(domain: DomainDescription): Policies[string] {
   if (found) return found;
   const policies = {
     policy: diskPoliciesIn(domain.xml),
-    current_values: domain.disks
-      .filter(isLimitable)
-      .map(({ target, source, ioTune = {} }) => ({
-        name: target,
-        path: source,
-        ioTune: shownLimits(ioTune),
-      })),
+    current_values: domain.disks.filter(isLimitable).map(({ target, source, ioTune = {} }) => ({
+      name: target,
+      path: source,
+      ioTune: shownLimits(ioTune),
+    })),
   };
   known.set(domain, policies);
   return policies;
