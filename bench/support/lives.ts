@@ -94,6 +94,7 @@ export async function agentOn(
   writeFileSync(file, JSON.stringify({ uri, listen: ['127.0.0.1:0'], logLevel: 'warn', ...settings }));
   const agent = await AgentProcess.start(['--config', file]);
   const client = await VdsmClient.connect(agent.address);
+  await ready(client);
   await client.call('Agent.subscribe', {});
   return {
     agent,
@@ -104,6 +105,16 @@ export async function agentOn(
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Until its VMs are known the agent answers 99. */
+async function ready(client: VdsmClient): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt++) {
+    const { status } = await client.call('Agent.getHealth', {});
+    if (status !== 'starting') return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the agent was not ready within 30 s');
 }
 
 /** Statuses that say that QEMU runs; without a guest agent a VM is "Powering up" for its first minute. */
