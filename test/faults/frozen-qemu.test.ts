@@ -156,7 +156,7 @@ describe(
 
     it('cost no healthy VM a sample when it happens within a cycle, and few of its calls', async (t) => {
       await promiseKept(t, async (watch) => {
-        for (const offsetMs of [0, 10, 20, 40, 70, 110]) {
+        for (const offsetMs of [0, 20, 70]) {
           const dueMs = (await watch.nextTickAt(PERIOD_SEC * 1000)) + offsetMs;
           await delay(Math.max(0, dueMs - performance.now()));
           freeze(FREEZABLE);
