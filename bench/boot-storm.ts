@@ -23,8 +23,8 @@ import { startSimulator } from './support/programs.js';
 const REAL = quick ? 4 : 20;
 const SIMULATED = quick ? 40 : 500;
 const PLACES = quick ? [4] : [1, 2, 4, 8, 16, Infinity];
-/** Of real storms; simulated ones differ little from each other. */
-const REPEATS = quick ? 1 : 3;
+/** Of real storms; simulated ones differ little from each other. `--once` for a quick look. */
+const REPEATS = quick || process.argv.includes('--once') ? 1 : 3;
 /** Of a simulated start, ms: what an empty QEMU takes to come up on an idle host. */
 const SIMULATED_START_MS = 250;
 
@@ -121,6 +121,7 @@ async function compare(
       seconds(sum(result.timesMs) / result.timesMs.length),
       result.waitedSec === undefined ? '-' : result.waitedSec.toFixed(1),
     ]);
+    process.stderr.write(`  ${rows.at(-1)?.join('  ') ?? ''}\n`);
   }
   return rows;
 }
