@@ -31,7 +31,7 @@ async function standing({ agent, client }: AgentUnderTest): Promise<Standing> {
     files: readdirSync(`/proc/${agent.pid}/fd`).length,
     series: (await metricsText(agent))
       .split('\n')
-      .filter((line) => line !== '' && !line.startsWith('#'))
+      .filter((line) => line.startsWith('vdsm_agent_'))
       .map((line) => line.slice(0, line.lastIndexOf(' '))),
     vms: (await client.call('Agent.getHealth', {})).vms,
   };
